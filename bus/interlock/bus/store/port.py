@@ -1,0 +1,150 @@
+"""What an agent needs from its durable memory; the port that SQLite implements, and PostgreSQL may."""
+
+from __future__ import annotations
+
+__all__ = ["Store"]
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from interlock.bus.store.records import (
+    ApprovalRow,
+    AuditRow,
+    Claim,
+    Commit,
+    DeadRow,
+    EffectRow,
+    EffectState,
+    InboxMessage,
+    OutboxMessage,
+    Receipt,
+    StoreCounts,
+    WorkflowRow,
+)
+
+
+class Store(Protocol):
+    """The inbox, outbox, workflows, timers, approvals, effects and audit trail of one agent.
+
+    Every method is one transaction, durable when it returns.
+    """
+
+    async def receive(self, message: InboxMessage) -> Receipt:
+        """Put a message into the inbox, once per message id, however often it is offered."""
+        ...
+
+    async def reject(self, body_hash: str, code: str, reason: str) -> None:
+        """Remember why a message that cannot be taken in was parked; by the SHA-256 of its body, not the body."""
+        ...
+
+    async def claim(self, *, limit: int, lease: float) -> tuple[Claim, ...]:
+        """Lease the oldest messages that are due, at most one per conversation and none of a leased conversation.
+
+        `lease` is in seconds. A row whose lease has run out is claimed again, as a further attempt. Within a
+        conversation messages are claimed in the order in which they were received; one that waits for a retry holds
+        the later ones back.
+        """
+        ...
+
+    async def renew(self, claims: Sequence[Claim], *, lease: float) -> tuple[Claim, ...]:
+        """Prolong leases; returns those that are still held, with their new end."""
+        ...
+
+    async def finish(self, claim: Claim, commit: Commit) -> None:
+        """Mark the message done and write everything that follows from it, together.
+
+        Raises LeaseLostError when the fence is stale, StoreConflictError when a workflow or approval has moved on.
+        """
+        ...
+
+    async def retry(self, claim: Claim, *, not_before: datetime, error: str) -> None:
+        """Give the message back, to be claimed again at `not_before`; the error joins its history."""
+        ...
+
+    async def release(self, claim: Claim) -> None:
+        """Give the message back unharmed: the attempt does not count."""
+        ...
+
+    async def bury(self, claim: Claim, *, error: str, commit: Commit | None = None) -> None:
+        """Give the message up: it stays among the dead with its history; `commit` is written with it."""
+        ...
+
+    async def commit(self, commit: Commit) -> None:
+        """Write something that no message caused, such as a command line's request or a heartbeat."""
+        ...
+
+    async def dead(self, *, limit: int = 100) -> tuple[DeadRow, ...]:
+        """Return the dead, oldest first."""
+        ...
+
+    async def revive(self, seq: int) -> None:
+        """Make a dead message ready again with all its attempts. Raises UsageError when it is not among the dead."""
+        ...
+
+    async def unsent(self, *, limit: int) -> tuple[OutboxMessage, ...]:
+        """Return what waits for the broker's confirm and is due, oldest first."""
+        ...
+
+    async def mark_sent(self, message_ids: Sequence[str]) -> None:
+        """Record that the broker has confirmed these."""
+        ...
+
+    async def postpone(self, message_id: str, *, not_before: datetime, error: str) -> None:
+        """Record that a message could not be published yet."""
+        ...
+
+    async def fire_timers(self, now: datetime) -> int:
+        """Turn every due timer into an inbox message of type `timer` to its conversation; returns how many.
+
+        The message's sender is the agent itself, its body the timer's name in UTF-8, and its id derived from
+        conversation, name and due time, so that no timer fires twice.
+        """
+        ...
+
+    async def next_due(self) -> datetime | None:
+        """Return the earliest moment at which a timer, a retry or a postponed message becomes due."""
+        ...
+
+    async def workflow(self, id: str) -> WorkflowRow | None:  # noqa: A002 - the field's word
+        """Return one workflow's stored state."""
+        ...
+
+    async def workflows(self) -> tuple[WorkflowRow, ...]:
+        """Return all workflows, the latest updated first."""
+        ...
+
+    async def approval(self, id: str) -> ApprovalRow | None:  # noqa: A002 - the field's word
+        """Return one approval."""
+        ...
+
+    async def approvals(self, *, conversation_id: str | None = None) -> tuple[ApprovalRow, ...]:
+        """Return approvals, oldest first."""
+        ...
+
+    async def begin_effect(self, key: str, *, request_hash: str, fence: int) -> tuple[EffectRow, bool]:
+        """Record the intent of an effect, unless its key is known; returns the row and whether it is new.
+
+        Raises UsageError when the key is known for another request.
+        """
+        ...
+
+    async def settle_effect(self, key: str, *, state: EffectState, result: str | None) -> None:
+        """Record what became of an effect."""
+        ...
+
+    async def forget_effect(self, key: str) -> None:
+        """Allow an effect anew that is proven not to have happened. Refused with UsageError for one that is `done`."""
+        ...
+
+    async def audit(self, *, conversation_id: str | None = None) -> tuple[AuditRow, ...]:
+        """Return the audit trail in order."""
+        ...
+
+    async def counts(self) -> StoreCounts:
+        """Return how much lies where."""
+        ...
+
+    async def aclose(self) -> None:
+        """Write what is queued and release the database. Idempotent."""
+        ...

@@ -1,0 +1,93 @@
+"""Between envelopes and bytes: a strict sender and a tolerant receiver with hard limits; it does no I/O.
+
+Unknown members are dropped and never acted on. Numbers, booleans and strings are never taken for one another.
+"""
+
+from __future__ import annotations
+
+__all__ = ["CONTENT_TYPE", "decode", "decode_bare", "encode"]
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import to_json
+
+from interlock.protocol.catalogue import CATALOGUE, Catalogue
+from interlock.protocol.envelope import MAX_HOPS, Envelope
+from interlock.protocol.errors import InvalidMessageError, RejectionCode
+from interlock.protocol.ids import conversation_of, new_id
+from interlock.protocol.message import Message
+from interlock.protocol.strict_json import MAX_BYTES, parse_object
+
+CONTENT_TYPE = "application/json"
+
+
+def encode(envelope: Envelope[Any]) -> bytes:
+    """Return the envelope as UTF-8 JSON; absent optional members are left out.
+
+    Raises InvalidMessageError when it is larger than a receiver would accept.
+    """
+    body = envelope.model_dump_json(by_alias=True, exclude_none=True).encode()
+    if len(body) > MAX_BYTES:
+        raise InvalidMessageError(
+            RejectionCode.TOO_LARGE,
+            f"{envelope.type} {envelope.id} has {len(body)} bytes, at most {MAX_BYTES} are accepted; "
+            "put the content elsewhere and send its address",
+        )
+    return body
+
+
+def decode(body: bytes, *, catalogue: Catalogue = CATALOGUE) -> Envelope[Message]:
+    """Return the envelope in these bytes, with all its metadata.
+
+    Raises InvalidMessageError, with the path of the member that is wrong.
+    """
+    return _validated(parse_object(body), body, catalogue)
+
+
+def decode_bare(body: bytes, *, now: datetime, catalogue: Catalogue = CATALOGUE) -> Envelope[Message]:
+    """Return the envelope in these bytes, completing what the specification's four-field form lacks.
+
+    For the edge only: command line, replay and HTTP. The id is new; the conversation is that of the payload's Jira
+    issue when it names one, else it begins one of its own.
+    """
+    members = parse_object(body)
+    message_id = members.setdefault("id", new_id())
+    members.setdefault("version", 1)
+    members.setdefault("sentAt", now.isoformat())
+    if "conversationId" not in members:
+        payload = members.get("payload")
+        issue: object = payload.get("jiraIssue") if isinstance(payload, dict) else None
+        members["conversationId"] = conversation_of(issue) if isinstance(issue, str) else message_id
+    return _validated(members, to_json(members), catalogue)
+
+
+def _validated(members: Mapping[str, Any], body: bytes, catalogue: Catalogue) -> Envelope[Message]:
+    name, version, hops = members.get("type"), members.get("version", 1), members.get("hops", 0)
+    if type(name) is not str:
+        raise InvalidMessageError(RejectionCode.INVALID_FIELD, "a string is required", path="type")
+    if type(version) is not int:
+        raise InvalidMessageError(RejectionCode.INVALID_FIELD, "an integer is required", path="version")
+    if type(hops) is int and hops > MAX_HOPS:
+        raise InvalidMessageError(RejectionCode.TOO_MANY_HOPS, f"more than {MAX_HOPS} messages in a row", path="hops")
+    model = _envelope_of(catalogue.lookup(name, version))
+    try:
+        return model.model_validate_json(body, strict=True, extra="ignore", by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise _first_problem(error) from None  # the cause would carry the payload's values
+
+
+@lru_cache(maxsize=1024)
+def _envelope_of(payload: type[Message]) -> type[Envelope[Message]]:
+    return Envelope[payload]  # type: ignore[valid-type]
+
+
+def _first_problem(error: ValidationError) -> InvalidMessageError:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+    more = error.error_count() - 1
+    reason = first["msg"] + (f" (and {more} more)" if more else "")
+    return InvalidMessageError(RejectionCode.INVALID_FIELD, reason, path=path)

@@ -1,0 +1,129 @@
+"""The small words that messages are made of: names, digests, times and sums, each with its limits."""
+
+from __future__ import annotations
+
+__all__ = [
+    "AgentName",
+    "CheckResult",
+    "CheckVerdict",
+    "Currency",
+    "Digest",
+    "Environment",
+    "HostName",
+    "Identifier",
+    "IssueKey",
+    "LongText",
+    "MessageId",
+    "Port",
+    "ShortText",
+    "Timestamp",
+    "Value",
+    "WireDuration",
+]
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+
+class Value(BaseModel):
+    """A frozen part of a message: camelCase on the wire, snake_case in Python."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
+    )
+
+
+# C0 and C1 controls but for tab, line feed and carriage return; zero-width and bidirectional controls; noncharacters.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufffe\uffff]"
+)
+
+
+def _visible(text: str) -> str:
+    if _INVISIBLE.search(text):
+        raise ValueError("control, zero-width and bidirectional characters are not allowed")
+    return text
+
+
+def _plausible(moment: datetime) -> datetime:
+    if not 2000 <= moment.year <= 2199:
+        raise ValueError("the year must lie between 2000 and 2199")
+    return moment.astimezone(UTC)
+
+
+AgentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=63)]
+"""An agent's address, e.g. `backend-agent`; ASCII, so that no look-alike passes."""
+
+MessageId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+"""A UUID in its canonical lower-case form, and no other."""
+
+IssueKey = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{1,19}-[1-9][0-9]{0,8}$")]
+"""A Jira issue key, e.g. `PROJ-140`."""
+
+Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+"""SHA-256 of exact bytes."""
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,254}$")]
+"""A name in an outside system that is safe in HCL, YAML, JQL and shell words: letters, digits, `. _ / -`."""
+
+ShortText = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_visible)]
+"""A line for people, of at most 500 characters, without control or zero-width characters."""
+
+LongText = Annotated[str, StringConstraints(max_length=65_536), AfterValidator(_visible)]
+"""Text for people, of at most 64 Ki characters."""
+
+HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$")]
+"""A DNS name or an IPv4 address."""
+
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
+Timestamp = Annotated[AwareDatetime, AfterValidator(_plausible)]
+"""A moment with its zone, kept in UTC, between the years 2000 and 2199."""
+
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+"""ISO 4217."""
+
+Amount = Annotated[Decimal, Field(ge=0, max_digits=14, decimal_places=4)]
+
+WireDuration = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,6}(ms|s|m|h)$")]
+"""A duration as the specification writes it, e.g. `30s`."""
+
+
+class Environment(StrEnum):
+    """Where a resource lives."""
+
+    DEVELOPMENT = "development"
+    TEST = "test"
+    STAGING = "staging"
+    PRODUCTION = "production"
+
+    @property
+    def prefix(self) -> str:
+        """The short form in names of resources: `prod` for production, as in the specification."""
+        return {"production": "prod", "development": "dev"}.get(self.value, self.value)
+
+
+class CheckVerdict(StrEnum):
+    """The result of one check; unknown never counts as pass."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    FAIL = "fail"
+    WAIVED = "waived"
+    UNKNOWN = "unknown"
+
+
+class CheckResult(Value):
+    """One line of a checklist with what proves it."""
+
+    id: Identifier
+    """A stable id: `K1`…`K33` of the infrastructure checklist, or the name of a property."""
+    title: ShortText
+    verdict: CheckVerdict
+    evidence: ShortText
+    """What was read, from where; never a secret value."""
