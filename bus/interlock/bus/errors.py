@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "BrokerUnavailableError",
+    "DeadlineExceededError",
     "LeaseLostError",
     "NotPermittedError",
     "StoreBusyError",
@@ -39,6 +40,17 @@ class UnconfirmedError(UnknownOutcomeError):
 
 class BrokerUnavailableError(TransientError):
     """Raised when none of the broker's addresses can be reached or accepts us at present."""
+
+
+class DeadlineExceededError(TransientError):
+    """Raised when no answer came in time; the request may still be worked on."""
+
+    def __init__(self, receiver: str, type: str, message_id: str, seconds: float) -> None:  # noqa: A002
+        self.message_id = message_id
+        super().__init__(
+            f"{receiver} did not answer '{type}' (message {message_id}) within {seconds:g} s. "
+            f"The request was stored; look at {receiver} before asking again"
+        )
 
 
 class NotPermittedError(PermanentError):

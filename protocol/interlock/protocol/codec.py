@@ -7,6 +7,7 @@ from __future__ import annotations
 
 __all__ = ["CONTENT_TYPE", "decode", "decode_bare", "encode"]
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
@@ -23,6 +24,8 @@ from interlock.protocol.message import Message
 from interlock.protocol.strict_json import MAX_BYTES, parse_object
 
 CONTENT_TYPE = "application/json"
+
+_NAME = re.compile(r"[A-Za-z0-9._/\[\]-]{1,100}")
 
 
 def encode(envelope: Envelope[Any]) -> bytes:
@@ -66,7 +69,7 @@ def decode_bare(body: bytes, *, now: datetime, catalogue: Catalogue = CATALOGUE)
 
 
 def _validated(members: Mapping[str, Any], body: bytes, catalogue: Catalogue) -> Envelope[Message]:
-    name, version, hops = members.get("type"), members.get("version", 1), members.get("hops", 0)
+    name, version, hops = members.get("type"), members.get("version"), members.get("hops", 0)
     if type(name) is not str:
         raise InvalidMessageError(RejectionCode.INVALID_FIELD, "a string is required", path="type")
     if type(version) is not int:
@@ -87,7 +90,12 @@ def _envelope_of(payload: type[Message]) -> type[Envelope[Message]]:
 
 def _first_problem(error: ValidationError) -> InvalidMessageError:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{_harmless(part)}" for part in first["loc"]).lstrip(".")
     more = error.error_count() - 1
-    reason = first["msg"] + (f" (and {more} more)" if more else "")
+    reason = first["msg"].removeprefix("Value error, ") + (f" (and {more} more)" if more else "")
     return InvalidMessageError(RejectionCode.INVALID_FIELD, reason, path=path)
+
+
+def _harmless(name: str) -> str:
+    """Keys of mappings are the sender's text as well: only what looks like a name is repeated."""
+    return name if _NAME.fullmatch(name) else "?"

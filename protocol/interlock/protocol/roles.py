@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BACKEND", "CONSOLE", "COORDINATOR", "DEPLOY", "DEVOPS", "QA", "SECURITY", "TEAM"]
+__all__ = ["ALL_ROLES", "BACKEND", "CONSOLE", "COORDINATOR", "DEPLOY", "DEVOPS", "QA", "SECURITY", "TEAM"]
 
 COORDINATOR = "coordinator"
 DEVOPS = "devops-agent"
@@ -15,3 +15,6 @@ CONSOLE = "console"
 
 TEAM = (COORDINATOR, DEVOPS, BACKEND, SECURITY, DEPLOY, QA)
 """Everyone who is a process of its own."""
+
+ALL_ROLES = (*TEAM, CONSOLE)
+"""Every name that is not a person."""

@@ -18,7 +18,7 @@ MAX_DEPTH = 32
 """The deepest nesting of objects and arrays."""
 
 _MAX_INTEGER_DIGITS = 19
-_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89abAB]")
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 

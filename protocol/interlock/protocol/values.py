@@ -27,7 +27,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 
@@ -39,10 +39,16 @@ class Value(BaseModel):
     )
 
 
-# C0 and C1 controls but for tab, line feed and carriage return; zero-width and bidirectional controls; noncharacters.
+# C0 and C1 controls but for tab, line feed and carriage return; soft hyphen, zero-width and bidirectional controls,
+# line separators; interlinear annotations and noncharacters; tags.
 _INVISIBLE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufffe\uffff]"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
 )
+
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})")
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
 
 def _visible(text: str) -> str:
@@ -51,8 +57,16 @@ def _visible(text: str) -> str:
     return text
 
 
+def _moment(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if not _MOMENT.fullmatch(value):
+        raise ValueError("a date and time with seconds and zone is required, like 2026-01-31T09:00:00+09:00")
+    return datetime.fromisoformat(value)
+
+
 def _plausible(moment: datetime) -> datetime:
-    if not 2000 <= moment.year <= 2199:
+    if not _EARLIEST <= moment < _LATEST:
         raise ValueError("the year must lie between 2000 and 2199")
     return moment.astimezone(UTC)
 
@@ -83,8 +97,8 @@ HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
-Timestamp = Annotated[AwareDatetime, AfterValidator(_plausible)]
-"""A moment with its zone, kept in UTC, between the years 2000 and 2199."""
+Timestamp = Annotated[AwareDatetime, BeforeValidator(_moment), AfterValidator(_plausible)]
+"""A moment with its zone, kept in UTC, between the years 2000 and 2199; on the wire as in RFC 3339, never a number."""
 
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 """ISO 4217."""

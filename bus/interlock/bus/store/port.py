@@ -91,7 +91,14 @@ class Store(Protocol):
         ...
 
     async def postpone(self, message_id: str, *, not_before: datetime, error: str) -> None:
-        """Record that a message could not be published yet."""
+        """Record that a message could not be published yet.
+
+        Until it is due, it holds back the later messages of its conversation to the same receiver, and no others.
+        """
+        ...
+
+    async def abandon(self, message_id: str, *, error: str) -> None:
+        """Record that the broker will never take a message: it stays, with the error, and the audit trail says so."""
         ...
 
     async def fire_timers(self, now: datetime) -> int:
@@ -103,7 +110,11 @@ class Store(Protocol):
         ...
 
     async def next_due(self) -> datetime | None:
-        """Return the earliest moment at which a timer, a retry or a postponed message becomes due."""
+        """Return the earliest moment at which a timer, a retry or a postponed message becomes due, or a lease runs out.
+
+        A moment that has passed means: look now. Postponed messages count only while they wait, so that one which is
+        being published does not keep everyone awake: whoever publishes asks this first, then `unsent`.
+        """
         ...
 
     async def workflow(self, id: str) -> WorkflowRow | None:  # noqa: A002 - the field's word
@@ -143,6 +154,13 @@ class Store(Protocol):
 
     async def counts(self) -> StoreCounts:
         """Return how much lies where."""
+        ...
+
+    async def prune(self, older_than: datetime) -> int:
+        """Delete handled and sent messages that ended before this moment, and return how many; not one transaction.
+
+        What is de-duplicated stays known. The dead, workflows, approvals, effects and the audit trail are kept.
+        """
         ...
 
     async def aclose(self) -> None:

@@ -84,7 +84,7 @@ class OutboxMessage:
     created_at: datetime
     causation_id: str | None = None
     reply_to: str | None = None
-    """The address to answer to instead of the receiver's own queue."""
+    """For an answer: the address at which the receiver waits for it, instead of the receiver's own queue."""
     traceparent: str | None = None
 
 

@@ -271,6 +271,8 @@ class InfrastructureApply(
     spec: DatabaseSpec
     plan_digest: Digest
     revision: Digest
+    terraform: ShortText
+    """Where the revision can be read, by its immutable address."""
     approval_id: MessageId
     approved_by: ShortText
     """A person for production; the policy that allows it elsewhere."""
@@ -295,8 +297,8 @@ class ReconciliationRequest(
 
     jira_issue: IssueKey
     environment: Environment
-    spec: DatabaseSpec
     plan_digest: Digest
+    terraform: ShortText
 
 
 class VerificationResult(Reply, type="verification_result", route=_REPORT):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 __all__ = [
+    "PLAN_SCOPE",
+    "RESOURCES_SCOPE",
     "ConfigurationMonitoring",
     "Connection",
     "ConnectivityTarget",
@@ -164,6 +166,13 @@ class SecurityReviewResult(Reply, type="security_review_result", route=Route.of(
     checks: tuple[CheckResult, ...] = ()
 
 
+PLAN_SCOPE = "Infrastructure plan before it is applied"
+"""Scope of a review of code and plan; any other scope also asks for a look at the real resources."""
+
+RESOURCES_SCOPE = "Infrastructure security configuration"
+"""Scope of a review of the real resources, in the specification's words."""
+
+
 class SecurityReviewRequest(
     Request,
     type="security_review_request",
@@ -213,7 +222,6 @@ class ConnectivityTestRequest(
 class HandoffResult(Reply, type="handoff_result", route=Route.of(DEVOPS, COORDINATOR)):
     """What one peer answered to its handoff."""
 
-    jira_issue: IssueKey
     peer: AgentName
     handoff: Identifier
     """The type of the message that was handed over."""

@@ -1,0 +1,40 @@
+.DEFAULT_GOAL := help
+.PHONY: help demo setup test check format bench
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+CODE := agents bus protocol tests
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: $(INSTALLED) ## Take a Jira ticket through the whole team to an accepted database (ARGS="--broker memory …")
+	$(BIN)/interlock demo $(ARGS)
+
+setup: $(INSTALLED) ## Set up what the tests need: Python packages, RabbitMQ, PostgreSQL
+	@deploy/install-rabbitmq.sh
+	@deploy/install-postgresql.sh
+
+test: setup ## Run all tests and measure their coverage (ARGS="-k name …")
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
+
+check: $(INSTALLED) ## Check format, lint, types, layers and schemas; change nothing
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python -m interlock.protocol.schemas check schemas
+
+format: $(INSTALLED) ## Format the code and repair what the linter can
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+bench: $(INSTALLED) ## Measure the bus beside raw aio-pika and FastStream
+	$(BIN)/python tests/benchmarks/bus.py $(ARGS)
+
+$(INSTALLED): requirements.lock pyproject.toml deploy/make-venv.sh
+	@deploy/make-venv.sh $(VENV)
+	@touch $@

@@ -1,0 +1,116 @@
+"""An agent as its author writes it: a name, and functions from a message to messages; it knows no transport."""
+
+from __future__ import annotations
+
+__all__ = ["Addressed", "Agent", "Answer", "Handler", "Returned", "to"]
+
+import inspect
+import types
+import typing
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+from interlock.agents.context import Context
+from interlock.bus.store.records import Commit
+from interlock.protocol.catalogue import CATALOGUE, Catalogue
+from interlock.protocol.errors import UsageError
+from interlock.protocol.message import ALL, Message
+
+
+@dataclass(frozen=True, slots=True)
+class Addressed:
+    """A message with its receiver, where that is not simply who asked."""
+
+    message: Message
+    receiver: str
+
+
+def to(receiver: str, message: Message) -> Addressed:
+    """Address a returned message to someone other than the sender of what is being handled."""
+    return Addressed(message, receiver)
+
+
+Answer: TypeAlias = Message | Addressed
+Returned: TypeAlias = "Answer | Sequence[Answer] | Commit | None"
+"""What a handler may return: nothing, one message, several, or a whole commit (workflows)."""
+
+Handler: TypeAlias = Callable[[Any, Context], Awaitable[Returned]]
+HandlerT = TypeVar("HandlerT", bound=Handler)
+
+
+class Agent:
+    """A named set of handlers. It can be called in a test like any object; `Runtime` makes it a process."""
+
+    def __init__(self, name: str, *, version: str = "0.1.0", catalogue: Catalogue = CATALOGUE) -> None:
+        self.name = name
+        self.version = version
+        self.catalogue = catalogue
+        self._handlers: dict[str, Handler] = {}
+        self._announcements: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"Agent({self.name!r}, handles={list(self.handles)})"
+
+    @property
+    def handles(self) -> tuple[str, ...]:
+        """The message types that it has handlers for, sorted."""
+        return tuple(sorted(self._handlers))
+
+    @property
+    def announcements(self) -> frozenset[str]:
+        """The types that it wants when they are sent to `all`."""
+        return frozenset(self._announcements)
+
+    def on(self, handler: HandlerT) -> HandlerT:
+        """Register a handler; the annotation of its first parameter selects the messages.
+
+        A union selects several. What it returns is sent: to the sender of what it handles unless `to(...)` says
+        otherwise. Raises UsageError when the annotation names no message, or one that has a handler already.
+        """
+        for message in _selected(handler):
+            self.handle(message, handler)
+        return handler
+
+    def handle(self, message: type[Message], handler: Handler) -> None:
+        """Register a handler for one message class, where no annotation can say it."""
+        name = message.declaration.type
+        if self._handlers.setdefault(name, handler) is not handler:
+            raise UsageError(f"{self.name} has two handlers for {name}")
+        if ALL in message.declaration.route.receivers:
+            self._announcements.add(name)
+
+    def handle_type(self, name: str, handler: Handler) -> None:
+        """Register a handler for an inbox type that is no message of the catalogue, such as `timer`."""
+        self._handlers[name] = handler
+
+    def handler(self, type: str) -> Handler | None:  # noqa: A002 - the wire's word
+        """Return the handler of a wire name."""
+        return self._handlers.get(type)
+
+    def run(self) -> None:
+        """Run as a process until SIGTERM or SIGINT: broker, store and identity from settings. Blocks."""
+        from interlock.agents.process import run_agents  # the process reads settings and opens sockets: only when asked
+
+        run_agents([self])
+
+
+def _selected(handler: Callable[..., Any]) -> Iterable[type[Message]]:
+    parameters = [*inspect.signature(handler).parameters.values()]
+    hints = _hints(handler)
+    annotation = hints.get(parameters[0].name) if parameters else None
+    candidates = typing.get_args(annotation) if _is_union(annotation) else (annotation,)
+    messages = [c for c in candidates if isinstance(c, type) and issubclass(c, Message) and "declaration" in vars(c)]
+    if not messages or len(messages) != len(candidates):
+        name = getattr(handler, "__qualname__", repr(handler))
+        raise UsageError(f"{name}: annotate the first parameter with a message class of the catalogue, or a union")
+    return messages
+
+
+def _hints(handler: Callable[..., Any]) -> Mapping[str, Any]:
+    function = handler if inspect.isfunction(handler) or inspect.ismethod(handler) else type(handler).__call__
+    return typing.get_type_hints(function)
+
+
+def _is_union(annotation: object) -> bool:
+    return typing.get_origin(annotation) in {typing.Union, types.UnionType}

@@ -1,0 +1,133 @@
+"""What a command says, where, and with which exit code; it knows no command.
+
+People's text goes to standard output. With `--json` standard output is exactly one JSON document, and people's text
+goes to standard error. Nothing that came from outside reaches the terminal unescaped.
+"""
+
+from __future__ import annotations
+
+__all__ = ["ExitCode", "Output", "harmless", "reporting"]
+
+import json
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from enum import IntEnum
+
+import typer
+from rich.cells import cell_len
+from rich.console import Console
+
+from interlock.protocol.errors import InterlockError, UsageError
+
+
+class ExitCode(IntEnum):
+    """What a command tells the shell; stable, so that scripts may rely on it."""
+
+    OK = 0
+    FAILURE = 1
+    USAGE = 2
+    ENDED_OTHERWISE = 3
+    """In good order, but not with what was asked for: declined, expired, waiting for input or approval."""
+    INTERRUPTED = 130
+
+
+def harmless(text: str) -> str:
+    """Return the text with everything that is not printable escaped, line breaks included.
+
+    Terminal sequences, bidirectional overrides and undecodable bytes of file names become visible `\\x1b`.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+class Output:
+    """Where one run of a command writes."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._documented = False
+        self._people = Console(stderr=as_json, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._notes = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+    def __repr__(self) -> str:
+        return f"Output(as_json={self._as_json})"
+
+    @property
+    def as_json(self) -> bool:
+        """Whether a program reads standard output."""
+        return self._as_json
+
+    def say(self, text: str, *, style: str | None = None) -> None:
+        """Write a result for people; line breaks stay, everything else that is not printable is escaped."""
+        for line in text.split("\n"):
+            self._people.print(harmless(line), style=style)
+
+    def note(self, text: str) -> None:
+        """Write something beside the result, always to standard error."""
+        self._notes.print(harmless(text))
+
+    def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Write aligned columns; nothing is cut off, so that what is shown can be copied."""
+        shown = [[harmless(cell) for cell in row] for row in rows]
+        widths = [max(map(cell_len, column)) for column in zip(headings, *shown, strict=True)]
+        self._people.print(_aligned(headings, widths), style="bold")
+        for row in shown:
+            self._people.print(_aligned(row, widths))
+
+    def document(self, value: object) -> None:
+        """Write the one JSON document; does nothing unless `--json` was given."""
+        if self._as_json and not self._documented:
+            self._documented = True
+            sys.stdout.write(json.dumps(value, indent=2) + "\n")
+            sys.stdout.flush()
+
+    def line(self, value: object) -> None:
+        """Write one line of JSON, for commands whose result is a stream."""
+        self._documented = True
+        sys.stdout.write(json.dumps(value) + "\n")
+        sys.stdout.flush()
+
+    def fail(self, error: InterlockError) -> None:
+        """Report an error: one line for people, and the JSON document unless there is one already."""
+        self._notes.print(f"{type(error).__name__}: {harmless(str(error))}", style="red")
+        self.document({"error": {"kind": type(error).__name__, "message": str(error)}})
+
+
+@contextmanager
+def reporting(*, as_json: bool) -> Generator[Output]:
+    """Give a command its output, and turn what it raises on purpose into one line and an exit code.
+
+    UsageError gives 2, every other InterlockError 1, an interrupt 130. Defects of the program itself pass through.
+    """
+    output = Output(as_json=as_json)
+    try:
+        yield output
+    except InterlockError as error:
+        output.fail(error)
+        raise typer.Exit(_exit_code(error)) from error
+    except BaseExceptionGroup as group:
+        found = _only_error(group)
+        if found is None:
+            raise
+        output.fail(found)
+        raise typer.Exit(_exit_code(found)) from group
+    except KeyboardInterrupt as interrupt:
+        raise typer.Exit(ExitCode.INTERRUPTED) from interrupt
+
+
+def _exit_code(error: InterlockError) -> ExitCode:
+    return ExitCode.USAGE if isinstance(error, UsageError) else ExitCode.FAILURE
+
+
+def _only_error(group: BaseExceptionGroup[BaseException]) -> InterlockError | None:
+    """Return the first error of a group of tasks, unless something else went wrong as well."""
+    expected, other = group.split(InterlockError)
+    leaf: BaseException | None = expected if other is None else None
+    while isinstance(leaf, BaseExceptionGroup):
+        leaf = leaf.exceptions[0]
+    return leaf if isinstance(leaf, InterlockError) else None
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(cells, widths, strict=True))
+    return "  ".join(padded).rstrip()

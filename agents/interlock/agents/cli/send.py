@@ -1,0 +1,79 @@
+"""`interlock send`: messages from a file onto the bus, each confirmed by the broker."""
+
+from __future__ import annotations
+
+__all__ = ["app"]
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import anyio
+import typer
+
+from interlock.agents.cli.broker import connected, outgoing_of
+from interlock.agents.cli.message_file import admitted, bodies
+from interlock.agents.cli.options import JsonOption, settings_of
+from interlock.agents.cli.output import Output, reporting
+from interlock.agents.settings import Settings
+from interlock.bus.clock import Clock, SystemClock
+from interlock.protocol.envelope import Envelope
+from interlock.protocol.errors import InvalidMessageError, UsageError
+
+app = typer.Typer()
+
+
+@app.command()
+def send(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A message, or in .jsonl several; - is standard input.")],
+    sender: Annotated[
+        str | None, typer.Option("--from", metavar="NAME", help="Send as this agent, whatever the message says.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Publish messages, in full or in the specification's four-field form, and wait for the broker's confirms.
+
+    All are checked before the first is sent. Prints each message's id and conversation. A message that is in full
+    keeps its id, so that sending it again is recognised by its receiver.
+    """
+    with reporting(as_json=as_json) as output:
+        clock = SystemClock()
+        envelopes = _read(file, sender=sender, clock=clock)
+        anyio.run(_publish, envelopes, settings_of(context), clock, output)
+
+
+def _read(file: str, *, sender: str | None, clock: Clock) -> Sequence[Envelope[Any]]:
+    envelopes: list[Envelope[Any]] = []
+    for line, body in bodies(file):
+        try:
+            envelopes.append(admitted(body, now=clock.now(), sender=sender))
+        except InvalidMessageError as error:
+            place = file if line is None else f"{file}:{line}"
+            path = f"{place}: {error.path or 'message'}"
+            raise InvalidMessageError(error.code, f"{error.reason}; nothing was sent", path=path) from error
+    if not envelopes:
+        raise UsageError(f"{file} has no message in it")
+    if len({envelope.sender for envelope in envelopes}) > 1:
+        raise UsageError(f"{file} has messages of several senders: send those of one at a time, or give --from")
+    return envelopes
+
+
+async def _publish(envelopes: Sequence[Envelope[Any]], settings: Settings, clock: Clock, output: Output) -> None:
+    sent: list[dict[str, str]] = []
+    async with connected(settings, identity=envelopes[0].sender, clock=clock) as transport:
+        for envelope in envelopes:
+            await transport.publish(outgoing_of(envelope))
+            output.say(
+                f"sent {envelope.type} to {envelope.receiver}: "
+                f"message {envelope.id}, conversation {envelope.conversation_id}"
+            )
+            sent.append(
+                {
+                    "id": envelope.id,
+                    "conversationId": envelope.conversation_id,
+                    "from": envelope.sender,
+                    "to": envelope.receiver,
+                    "type": envelope.type,
+                }
+            )
+    output.document({"sent": sent})

@@ -1,0 +1,99 @@
+"""What a handler is given beside its message: who asked, what time it is, and the journal of its effects."""
+
+from __future__ import annotations
+
+__all__ = ["Context"]
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, cast
+
+from interlock.bus.clock import Clock
+from interlock.bus.store.port import Store
+from interlock.bus.store.records import EffectState
+from interlock.protocol.envelope import Envelope
+from interlock.protocol.errors import InterlockError, UnknownOutcomeError
+from interlock.protocol.message import Message
+from interlock.protocol.messages.task import TaskProgress
+
+T = TypeVar("T")
+
+
+class ProgressSender(Protocol):
+    """Sends a progress message at once, ahead of the handler's own answer."""
+
+    async def __call__(self, message: TaskProgress, receiver: str, /) -> None:
+        """Put the message into the outbox."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The surroundings of one attempt at one message. Nothing in it is global."""
+
+    agent: str
+    envelope: Envelope[Message]
+    attempt: int
+    """1 for the first."""
+    fence: int
+    """Grows with every attempt; a store refuses writes under an older one."""
+    clock: Clock
+    store: Store
+    send_progress: ProgressSender
+
+    @property
+    def sender(self) -> str:
+        """Who sent the message, as the broker authenticated it."""
+        return self.envelope.sender
+
+    @property
+    def conversation_id(self) -> str:
+        """The conversation that everything sent from here joins."""
+        return self.envelope.conversation_id
+
+    async def progress(
+        self, step: str, *, percent: int | None = None, detail: str | None = None, to: str | None = None
+    ) -> None:
+        """Tell the requester, or `to`, how far this has come. Sent at once, and once per step and attempt chain."""
+        await self.send_progress(TaskProgress(step=step, percent=percent, detail=detail), to or self.sender)
+
+    async def once(
+        self, key: str, effect: Callable[[], Awaitable[T]], *, request: object = None, repeatable: bool = False
+    ) -> T:
+        """Carry out an effect on the outside world at most once per conversation and key, and journal it.
+
+        What the effect returned (something JSON can hold) is returned again without carrying it out when this message
+        is handled anew. `request` is what the effect depends on: the same key with another request is an error.
+
+        An effect that raises a transient or permanent error has not happened, and may be tried again. One that was
+        interrupted is unknown: UnknownOutcomeError is raised, unless the effect is `repeatable`, which means that it
+        looks before it acts.
+        """
+        operation = f"{self.conversation_id}:{key}"
+        digest = hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
+        row, new = await self.store.begin_effect(operation, request_hash=digest, fence=self.fence)
+        if row.state is EffectState.DONE:
+            return cast("T", None if row.result is None else json.loads(row.result))
+        if not new and row.state is not EffectState.FAILED and not repeatable:
+            raise UnknownOutcomeError(
+                f"{self.agent}: effect {key!r} of conversation {self.conversation_id} was interrupted; "
+                "look at the outside system before it is repeated"
+            )
+        return await self._carry_out(operation, effect, digest=digest, again=not new)
+
+    async def _carry_out(self, operation: str, effect: Callable[[], Awaitable[T]], *, digest: str, again: bool) -> T:
+        if again:
+            await self.store.forget_effect(operation)
+            await self.store.begin_effect(operation, request_hash=digest, fence=self.fence)
+        try:
+            result = await effect()
+        except UnknownOutcomeError as error:
+            await self.store.settle_effect(operation, state=EffectState.UNKNOWN, result=str(error))
+            raise
+        except InterlockError as error:
+            await self.store.settle_effect(operation, state=EffectState.FAILED, result=str(error))
+            raise
+        await self.store.settle_effect(operation, state=EffectState.DONE, result=json.dumps(result))
+        return result

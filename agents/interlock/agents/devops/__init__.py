@@ -1,0 +1,1 @@
+"""The devops agent: from a ticket to applied, verified and documented infrastructure."""

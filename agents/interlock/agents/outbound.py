@@ -1,0 +1,97 @@
+"""From what a handler returned to what goes into the outbox; it knows addresses, not brokers."""
+
+from __future__ import annotations
+
+__all__ = ["commit_of", "enclose"]
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from opentelemetry.propagate import inject
+
+from interlock.agents.agent import Addressed, Returned
+from interlock.bus.store.records import Commit, OutboxMessage
+from interlock.protocol.codec import encode
+from interlock.protocol.envelope import Envelope
+from interlock.protocol.errors import UsageError
+from interlock.protocol.ids import derived_id
+from interlock.protocol.message import Message, Reply
+
+
+def commit_of(
+    returned: Returned,
+    *,
+    agent: str,
+    cause: Envelope[Message],
+    now: datetime,
+    reply_to: str | None = None,
+) -> Commit:
+    """Return what a handler's result changes. Ids are derived from the cause, so a repeated attempt repeats them."""
+    if returned is None:
+        return Commit()
+    if isinstance(returned, Commit):
+        return returned
+    answers = returned if isinstance(returned, Sequence) else (returned,)
+    outgoing = tuple(
+        enclose(
+            answer.message if isinstance(answer, Addressed) else answer,
+            agent=agent,
+            receiver=answer.receiver if isinstance(answer, Addressed) else cause.sender,
+            cause=cause,
+            ordinal=str(ordinal),
+            now=now,
+            reply_to=None if isinstance(answer, Addressed) else reply_to,
+        )
+        for ordinal, answer in enumerate(answers)
+    )
+    return Commit(outgoing=outgoing)
+
+
+def enclose(
+    message: Message,
+    *,
+    agent: str,
+    receiver: str,
+    cause: Envelope[Message],
+    ordinal: str,
+    now: datetime,
+    reply_to: str | None = None,
+    message_id: str | None = None,
+) -> OutboxMessage:
+    """Put a message into an envelope that continues the cause's conversation, encoded for the outbox.
+
+    Raises UsageError when the catalogue does not let this agent send it there: better here than in a parking queue.
+    """
+    declaration = message.declaration
+    if not declaration.route.allows(agent, receiver):
+        raise UsageError(f"{agent} may not send {declaration.type} to {receiver}; its route is {declaration.route}")
+    carrier: dict[str, str] = {}
+    inject(carrier)
+    envelope = Envelope.wrap(
+        message,
+        sender=agent,
+        receiver=receiver,
+        sent_at=now,
+        id=message_id or derived_id(agent, cause.id, ordinal),
+        conversation_id=cause.conversation_id,
+        causation_id=cause.id,
+        deadline=now + timedelta(seconds=declaration.deadline) if declaration.deadline else None,
+        traceparent=carrier.get("traceparent") or cause.traceparent,
+        hops=_hops(message, cause),
+    )
+    return OutboxMessage(
+        message_id=envelope.id,
+        receiver=receiver,
+        type=envelope.type,
+        conversation_id=envelope.conversation_id,
+        body=encode(envelope),
+        created_at=now,
+        causation_id=envelope.causation_id,
+        reply_to=reply_to,
+        traceparent=envelope.traceparent,
+    )
+
+
+def _hops(message: Message, cause: Envelope[Message]) -> int:
+    """Count answers to answers: an order given by a workflow starts anew, so long conversations are no loops."""
+    return cause.hops + 1 if isinstance(message, Reply) else 0

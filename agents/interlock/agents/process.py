@@ -1,0 +1,96 @@
+"""Runs agents as one process over the broker of the settings, until SIGTERM or SIGINT; it builds none itself."""
+
+from __future__ import annotations
+
+__all__ = ["declare_if_permitted", "run_agents", "serve"]
+
+import logging
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+
+import anyio
+
+from interlock.agents.agent import Agent
+from interlock.agents.runtime import Runtime
+from interlock.agents.settings import Settings
+from interlock.bus.clock import SystemClock
+from interlock.bus.errors import NotPermittedError
+from interlock.bus.store.sqlite import SqliteStore
+from interlock.bus.transport import AgentQueue, Topology, Transport
+from interlock.protocol.errors import InterlockError
+
+_log = logging.getLogger(__name__)
+
+
+def run_agents(agents: Sequence[Agent], *, settings: Settings | None = None) -> None:
+    """Run until SIGTERM or SIGINT, then leave in good order. Exits with 1 and one line when that is impossible."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        anyio.run(serve, agents, settings or Settings.load())
+    except* InterlockError as group:
+        sys.exit("\n".join(str(error) for error in _leaves(group)))
+
+
+async def serve(agents: Sequence[Agent], settings: Settings, *, started: Callable[[], None] | None = None) -> None:
+    """Run agents over RabbitMQ until a signal; `started` is called once all of them take messages in."""
+    from interlock.bus.rabbitmq.transport import RabbitTransport  # only a process over RabbitMQ needs its client
+
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        runtimes: list[Runtime] = []
+        for agent in agents:
+            transport = await RabbitTransport.connect(
+                settings.broker_urls(agent.name), identity=agent.name, clock=clock
+            )
+            stack.push_async_callback(transport.aclose)
+            await declare_if_permitted(transport, agent)
+            await anyio.Path(settings.state_dir).mkdir(parents=True, exist_ok=True)
+            store = await SqliteStore.open(settings.store_path(agent.name), agent=agent.name, clock=clock)
+            stack.push_async_callback(store.aclose)
+            runtimes.append(Runtime(agent, transport=transport, store=store, clock=clock, settings=settings.runtime))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_stop_on_signal, runtimes, tasks.cancel_scope)
+            async with anyio.create_task_group() as running:
+                events = [anyio.Event() for _ in runtimes]
+                for runtime, ready in zip(runtimes, events, strict=True):
+                    running.start_soon(_run, runtime, ready)
+                for ready in events:
+                    await ready.wait()
+                _log.info("%s: taking messages", ", ".join(agent.name for agent in agents))
+                if started is not None:
+                    started()
+            tasks.cancel_scope.cancel()
+
+
+async def declare_if_permitted(transport: Transport, agent: Agent) -> None:
+    """Declare the agent's own queues, unless this user may not: then whoever deployed the broker has done so."""
+    queue = AgentQueue(agent.name, announcements=agent.announcements)
+    try:
+        await transport.declare(Topology(agents=(queue,)))
+    except NotPermittedError:
+        _log.info("%s may not declare queues; it uses those that were declared for it", agent.name)
+
+
+async def _run(runtime: Runtime, ready: anyio.Event) -> None:
+    await runtime.run(ready=ready)
+
+
+async def _stop_on_signal(runtimes: Sequence[Runtime], scope: anyio.CancelScope) -> None:
+    """The first signal asks for an orderly end, a second one ends at once."""
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for number in signals:
+            if all(runtime.is_stopping for runtime in runtimes):
+                scope.cancel()
+                return
+            _log.info("%s: stopping", signal.Signals(number).name)
+            for runtime in runtimes:
+                runtime.stop()
+
+
+def _leaves(group: BaseExceptionGroup[InterlockError]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found

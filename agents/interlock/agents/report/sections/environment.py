@@ -1,0 +1,31 @@
+"""Under which circumstances it ran, and what it therefore does not prove."""
+
+from __future__ import annotations
+
+__all__ = ["environment"]
+
+from interlock.agents.report.markup import Markup, element
+from interlock.agents.report.report import Report
+from interlock.agents.report.sections.layout import empty, section, table
+from interlock.agents.report.text import duration
+
+
+def environment(report: Report) -> Markup:
+    """Processes, broker, engine and times, and the notes on what was not proven."""
+    separate = len(set(report.processes.values())) > 1
+    lead = (
+        f"{report.broker.kind} broker {report.broker.version}; {report.engine} as engine; "
+        f"{'one process per agent' if separate else 'all agents in one process'}; "
+        f"{duration(report.durations.total)} in all, start and stop included."
+    )
+    processes = ((agent, str(process)) for agent, process in report.processes.items())
+    return section(
+        "environment",
+        "Processes, broker and engine",
+        table(("Agent", "Process id"), processes, numeric=(1,)) if report.processes else None,
+        element("h3", "What was not proven"),
+        element("ul", *(element("li", note) for note in report.notes), class_="notes")
+        if report.notes
+        else empty("Nothing was left open."),
+        lead=lead,
+    )

@@ -1,0 +1,122 @@
+"""The outside world on the loopback interface: every system that the team needs, spoken to as in production."""
+
+from __future__ import annotations
+
+__all__ = ["Sandbox"]
+
+import secrets
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+from aiohttp import web
+
+from interlock.agents.sandbox.alerts import alerts_application
+from interlock.agents.sandbox.aws import SandboxAws
+from interlock.agents.sandbox.chat import chat_application
+from interlock.agents.sandbox.jira import jira_application, seed_issue
+from interlock.agents.sandbox.kubernetes import KubernetesApi
+from interlock.agents.sandbox.mysql_greeting import MySqlGreeting
+from interlock.agents.sandbox.postgres import PostgresServer
+from interlock.agents.systems.tickets import TicketFile
+from interlock.bus.clock import SystemClock
+
+_ACCOUNT = "devops-agent"
+_REPORTER = "product-owner"
+_CHANNELS = ("deployments", "incidents", "ops", "finance", "devops")
+_HOST = "127.0.0.1"
+
+
+class _Databases:
+    """Chooses the server behind an emulated instance: a real one for PostgreSQL, a greeting for the others."""
+
+    def __init__(self, postgres: PostgresServer, mysql: MySqlGreeting) -> None:
+        self._postgres = postgres
+        self._mysql = mysql
+
+    def provision(self, identifier: str, *, engine: str, database: str, user: str, password: str) -> tuple[str, int]:
+        server = self._postgres if engine == "postgres" else self._mysql
+        return server.provision(identifier, engine=engine, database=database, user=user, password=password)
+
+
+class Sandbox:
+    """All emulators together, as an async context manager; `settings` is what the team is to be started with."""
+
+    def __init__(self, directory: Path, *, tickets: Mapping[str, TicketFile], region: str = "ap-northeast-2") -> None:
+        """`tickets` are the Jira issues that exist from the start, by key."""
+        self._directory = directory
+        self._tickets = tickets
+        self._region = region
+        self._stack = AsyncExitStack()
+        self.settings: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"Sandbox({str(self._directory)!r}, tickets={sorted(self._tickets)})"
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            await anyio.Path(self._directory).mkdir(parents=True, exist_ok=True)
+            jira_password, token = secrets.token_urlsafe(16), secrets.token_urlsafe(16)
+            postgres = await stack.enter_async_context(PostgresServer(self._directory / "postgres"))
+            mysql = await stack.enter_async_context(MySqlGreeting())
+            aws = await stack.enter_async_context(
+                SandboxAws(region=self._region, databases=_Databases(postgres, mysql))
+            )
+            kubernetes = await stack.enter_async_context(KubernetesApi(token=token))
+            jira = await _serve(stack, self._jira(jira_password))
+            chat = await _serve(stack, chat_application())
+            alerts = await _serve(stack, alerts_application())
+            self.settings = {
+                "jira": {"url": jira, "user": _ACCOUNT, "token": jira_password, "cloud": False},
+                "aws": {
+                    "region": aws.settings.region,
+                    "endpoint_url": aws.settings.endpoint_url,
+                    "access_key_id": "sandbox",
+                    "secret_access_key": "sandbox",
+                },
+                "kubernetes": {"server": kubernetes.url, "token": token},
+                "chat": {
+                    "slack": {channel: f"{chat}/slack/{channel}" for channel in _CHANNELS},
+                    "slack_team": "S0DEVOPS",
+                },
+                "alerts": {"protocol": "http", "endpoint": f"{alerts}/", "receipts_url": alerts},
+                "qa": {"ca_file": str(postgres.ca_file)},
+                "provisioning": {"engine": "auto", "artifact_bucket": "interlock-artifacts"},
+            }
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._stack.aclose()
+
+    def _jira(self, password: str) -> web.Application:
+        people = {name for ticket in self._tickets.values() for name in (ticket.reporter, ticket.assignee) if name}
+        application = jira_application(
+            clock=SystemClock(), credentials={_ACCOUNT: password}, users={*people, _REPORTER, "operator"}
+        )
+        for key, ticket in self._tickets.items():
+            fields = {
+                "project": ticket.project,
+                "issuetype": ticket.issue_type,
+                "summary": ticket.summary,
+                "description": ticket.description,
+                "assignee": ticket.assignee,
+                "labels": list(ticket.labels),
+                "priority": ticket.priority,
+            }
+            seed_issue(application, fields, key=key, author=ticket.reporter or _REPORTER)
+        return application
+
+
+async def _serve(stack: AsyncExitStack, application: web.Application) -> str:
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, _HOST, 0).start()
+    return f"http://{_HOST}:{runner.addresses[0][1]}"

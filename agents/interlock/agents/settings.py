@@ -1,0 +1,290 @@
+"""What a process is told from outside: broker, credentials, addresses of systems; it opens nothing.
+
+In order: flags, the environment (`INTERLOCK_AWS__REGION`), then `interlock.toml` in the working directory or the file
+that `--config` or `INTERLOCK_CONFIG` names. Secrets are `SecretStr`: they appear in no repr, error or log.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AlertSettings",
+    "AwsSettings",
+    "BackendSettings",
+    "BrokerSettings",
+    "ChatSettings",
+    "DeploymentSettings",
+    "JiraSettings",
+    "KubernetesSettings",
+    "ProvisioningSettings",
+    "QaSettings",
+    "Settings",
+]
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import quote, urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from interlock.agents.runtime import RuntimeSettings
+from interlock.protocol.errors import UsageError
+from interlock.protocol.values import AgentName
+
+_DEFAULT_FILE = Path("interlock.toml")
+_PREFIX = "INTERLOCK_"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class BrokerSettings(_Section):
+    """Who logs in at the broker, where the URL itself does not say."""
+
+    user: str | None = None
+    """Default: the agent's own name, which the broker checks on every message."""
+    password: SecretStr | None = None
+    passwords: dict[AgentName, SecretStr] = Field(default_factory=dict[AgentName, SecretStr])
+    """By agent, for a process that runs several; goes before `user` and `password`."""
+
+
+class JiraSettings(_Section):
+    """Where tickets are."""
+
+    url: str = ""
+    user: str = ""
+    token: SecretStr = SecretStr("")
+    cloud: bool = True
+    """Jira Cloud rather than Data Center: they differ in accounts and in text formats."""
+
+
+class AwsSettings(_Section):
+    """Where infrastructure is; what is left empty follows the AWS SDK's own chain of sources."""
+
+    region: str = "ap-northeast-2"
+    endpoint_url: str | None = None
+    """Of an emulator; None: AWS itself."""
+    access_key_id: str | None = None
+    secret_access_key: SecretStr | None = None
+
+
+class KubernetesSettings(_Section):
+    """How the cluster is reached: a kubeconfig, or a server and a token."""
+
+    kubeconfig: Path | None = None
+    context: str | None = None
+    server: str | None = None
+    token: SecretStr | None = None
+
+
+class ChatSettings(_Section):
+    """Incoming webhooks; whoever knows one may write there, so they are secrets."""
+
+    slack: dict[str, SecretStr] = Field(default_factory=dict[str, SecretStr])
+    """By channel, e.g. `#deployments`."""
+    slack_team: str | None = None
+    """The id of the user group that failures mention."""
+    discord: dict[str, SecretStr] = Field(default_factory=dict[str, SecretStr])
+    """By channel."""
+    discord_role: str | None = None
+    """The id of the role that failures mention."""
+
+
+class DeploymentSettings(_Section):
+    """The environment that applications are deployed to, as `deployment_environment_ready` hands it over."""
+
+    cluster: str = "prod-k8s-cluster"
+    namespace: str = "default"
+    cpu: str = "2000m"
+    memory: str = "4Gi"
+    replicas: Annotated[int, Field(ge=1)] = 3
+    secrets: tuple[str, ...] = ("database-credentials", "api-keys", "jwt-secret")
+    """Names, never values."""
+    prometheus_url: str = "https://prometheus.example.com"
+    grafana_dashboard: str = "https://grafana.example.com/d/app-metrics"
+
+
+class AlertSettings(_Section):
+    """Who hears the alarms, and where it can be seen that they arrived."""
+
+    protocol: Literal["http", "https", "email", "sqs"] = "https"
+    endpoint: str | None = None
+    """Subscribed to the alerts' topic; None: whoever is subscribed already."""
+    receipts_url: str | None = None
+    """A receiver that answers `GET <url>/received/<message id>`; None: arrival cannot be seen."""
+
+
+class QaSettings(_Section):
+    """How databases are tested."""
+
+    ca_file: Path | None = None
+    """PEM file of the authority that databases' certificates are issued by; None: the system's."""
+
+
+class BackendSettings(_Section):
+    """What the backend needs of a database."""
+
+    pool_size: Annotated[int, Field(ge=1)] = 20
+    """Connections of one replica."""
+    replicas: Annotated[int, Field(ge=1)] = 3
+
+
+class ProvisioningSettings(_Section):
+    """How infrastructure is applied."""
+
+    engine: Literal["auto", "terraform", "aws-direct"] = "auto"
+    """`auto`: Terraform where it is installed with a provider, else the AWS API directly."""
+    artifact_bucket: str = "interlock-artifacts"
+    state_bucket: str = "terraform-state"
+    terraform_binary: Path | None = None
+    """None: `terraform` on the path."""
+
+
+def _separated(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if value.startswith("["):
+        return json.loads(value)
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+class Settings(BaseSettings):
+    """Everything that is configured. Build it with `Settings.load()`, which turns every mistake into a UsageError."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    config: Path | None = None
+    """The file that the rest is read from; None: `interlock.toml`, where there is one."""
+    broker_url: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_separated)] = ()
+    """One AMQP URL, several separated by commas, or a (JSON) list: the nodes of one cluster, tried in turn."""
+    state_dir: Path = Path(".interlock")
+    """Where agents keep their stores."""
+    broker: BrokerSettings = BrokerSettings()
+    jira: JiraSettings = JiraSettings()
+    aws: AwsSettings = AwsSettings()
+    kubernetes: KubernetesSettings = KubernetesSettings()
+    chat: ChatSettings = ChatSettings()
+    deployment: DeploymentSettings = DeploymentSettings()
+    alerts: AlertSettings = AlertSettings()
+    backend: BackendSettings = BackendSettings()
+    qa: QaSettings = QaSettings()
+    provisioning: ProvisioningSettings = ProvisioningSettings()
+    runtime: RuntimeSettings = RuntimeSettings()
+
+    @classmethod
+    def load(cls, flags: Mapping[str, object] | None = None) -> Settings:
+        """Read all sources; `flags` has members like the file, and goes before it and the environment.
+
+        Raises UsageError that names the source and the key, never the value, of the first thing that is wrong.
+        """
+        given: dict[str, Any] = dict(flags or {})
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            raise UsageError(_first_problem(error, given)) from None  # the cause would carry the values
+        except SettingsError as error:
+            raise UsageError(f"environment: {error}; sections and mappings are given as JSON there") from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the overridden signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the overridden signature
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, environment, file."""
+        return init_settings, env_settings, _TomlFile(settings_cls)
+
+    def broker_urls(self, identity: str) -> tuple[str, ...]:
+        """Return the broker's addresses with this agent's credentials in them. Secret.
+
+        Raises UsageError when no broker is set.
+        """
+        if not self.broker_url:
+            raise UsageError(
+                "no broker is set: give INTERLOCK_BROKER_URL, or broker_url in interlock.toml, "
+                "e.g. amqp://host:5672/interlock"
+            )
+        user, password = self.broker.user or identity, self.broker.password
+        if own := self.broker.passwords.get(identity):
+            user, password = identity, own
+        urls = (url.get_secret_value() for url in self.broker_url)
+        return tuple(url if password is None else _with_login(url, user, password) for url in urls)
+
+    def store_path(self, agent: str) -> Path:
+        """Return the file in which an agent keeps its state."""
+        return self.state_dir / f"{agent}.sqlite"
+
+
+class _TomlFile(PydanticBaseSettingsSource):
+    """The file that flags or environment name, else the default one where it exists."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Unused: the file is read as a whole."""
+        raise NotImplementedError
+
+    def __call__(self) -> dict[str, Any]:
+        named = self.current_state.get("config")
+        if named is None and not _DEFAULT_FILE.is_file():
+            return {}
+        path = Path(named or _DEFAULT_FILE)
+        try:
+            return tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UsageError(f"the settings file {path} cannot be read: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UsageError(f"the settings file {path} is not TOML: {_place(error)}") from None  # it quotes the line
+
+
+def _place(error: ValueError) -> str:
+    text = str(error)
+    return text[text.rfind("(at ") + 1 : -1] if "(at " in text else "not UTF-8"
+
+
+def _with_login(url: str, user: str, password: SecretStr) -> str:
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    login = f"{quote(user, safe='')}:{quote(password.get_secret_value(), safe='')}"
+    return parts._replace(netloc=f"{login}@{host}").geturl()
+
+
+def _first_problem(error: ValidationError, flags: Mapping[str, object]) -> str:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    keys = tuple(str(part) for part in first["loc"])
+    reason = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        reason = "there is no such setting"
+    return f"{_origin(keys, flags)}: {'.'.join(keys)}: {reason}"
+
+
+def _origin(keys: tuple[str, ...], flags: Mapping[str, object]) -> str:
+    """Return where the value came from: the first source that has it."""
+    if keys[0] in flags:
+        return "flag"
+    environment = {name.upper() for name in os.environ}
+    for length in range(len(keys), 0, -1):
+        name = _PREFIX + "__".join(keys[:length]).upper()
+        if name in environment:
+            return name
+    config = flags.get("config") or os.environ.get(f"{_PREFIX}CONFIG") or _DEFAULT_FILE
+    return str(config)

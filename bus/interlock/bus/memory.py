@@ -1,0 +1,210 @@
+"""The transport for one process: the same promises as over RabbitMQ, kept in memory; nothing survives the process."""
+
+from __future__ import annotations
+
+__all__ = ["MemoryBroker", "MemoryTransport"]
+
+import itertools
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio.lowlevel
+
+from interlock.bus.admission import admit
+from interlock.bus.errors import BrokerUnavailableError, UnconfirmedError, UnroutableError
+from interlock.bus.memory_queue import Mailbox, MemoryConsumer, MemoryDelivery, MemoryQueue
+from interlock.bus.transport import Delivery, Features, Outgoing, Parked, Topology, matches
+from interlock.protocol.errors import UsageError
+from interlock.protocol.message import ALL
+
+_COPIES_KEPT = 10_000
+"""How many copies wait for a slow observer before the oldest is dropped."""
+
+
+class MemoryBroker:
+    """What all transports of one process share: the agents' queues, the observers and the reply addresses."""
+
+    def __init__(self) -> None:
+        self._queues: dict[str, MemoryQueue] = {}
+        self._observers: dict[Mailbox, str] = {}
+        self._replies: dict[str, Mailbox] = {}
+        self._numbers = itertools.count(1)
+
+    def __repr__(self) -> str:
+        return f"MemoryBroker(queues={sorted(self._queues)}, observers={len(self._observers)})"
+
+    def connect(self, identity: str) -> MemoryTransport:
+        """Return a transport that publishes as this agent and consumes its queue."""
+        return MemoryTransport(self, identity)
+
+    def declare(self, topology: Topology) -> None:
+        """Add the queues that are missing; a queue that exists keeps its messages and gains announcements.
+
+        Raises UsageError when a queue exists with other limits.
+        """
+        for agent in topology.agents:
+            queue = self._queues.setdefault(agent.agent, MemoryQueue(agent))
+            known = queue.declared
+            if (known.delivery_limit, known.max_length) != (agent.delivery_limit, agent.max_length):
+                raise UsageError(f"queue '{agent.agent}' exists with other limits; delete it before declaring these")
+            queue.widen(agent.announcements)
+
+    def queue(self, agent: str) -> MemoryQueue:
+        """Return an agent's queue; raises BrokerUnavailableError when it was not declared."""
+        try:
+            return self._queues[agent]
+        except KeyError as error:
+            raise BrokerUnavailableError(f"queue '{agent}' is not declared; declare the topology first") from error
+
+    def route(self, message: Outgoing) -> None:
+        """Store the message wherever it belongs, and give observers their copies.
+
+        Raises UnroutableError, and UnconfirmedError when a queue is full.
+        """
+        key = message.routing_key
+        for observer, pattern in self._observers.items():
+            if matches(pattern, key):
+                observer.put(MemoryDelivery.copy_of(message))
+        if reply := self._replies.get(message.receiver):
+            reply.put(MemoryDelivery.copy_of(message))
+            return
+        queues = self._bound_to(message)
+        if message.mandatory and not queues:
+            raise UnroutableError(message.receiver, message.type, message.message_id, message.conversation_id)
+        # As on RabbitMQ, a full queue refuses the publish while the others keep their copies.
+        refusing = [queue for queue in queues if queue.is_full]
+        for queue in queues:
+            if queue not in refusing:
+                queue.put(message)
+        if refusing:
+            raise UnconfirmedError(message.message_id, f"the broker refused it: {refusing[0]!r} is full")
+
+    def _bound_to(self, message: Outgoing) -> list[MemoryQueue]:
+        if message.receiver == ALL:
+            return [queue for queue in self._queues.values() if message.type in queue.announcements]
+        queue = self._queues.get(message.receiver)
+        return [queue] if queue else []
+
+    def add_observer(self, pattern: str) -> Mailbox:
+        """Return a mailbox that receives a copy of everything that matches from now on."""
+        mailbox = Mailbox(limit=_COPIES_KEPT)
+        self._observers[mailbox] = pattern
+        return mailbox
+
+    def remove_observer(self, mailbox: Mailbox) -> None:
+        """Stop copying to this mailbox."""
+        self._observers.pop(mailbox, None)
+        mailbox.close()
+
+    def open_reply(self, identity: str) -> tuple[str, Mailbox]:
+        """Return a fresh reply address with its mailbox."""
+        address = f"reply.{identity}.{next(self._numbers)}"
+        self._replies[address] = mailbox = Mailbox()
+        return address, mailbox
+
+    def close_reply(self, address: str) -> None:
+        """Make the address unroutable again."""
+        if mailbox := self._replies.pop(address, None):
+            mailbox.close()
+
+
+class MemoryTransport:
+    """One agent's connection to a `MemoryBroker`."""
+
+    def __init__(self, broker: MemoryBroker, identity: str) -> None:
+        self._broker = broker
+        self._identity = identity
+        self._consumers: set[MemoryConsumer] = set()
+        self._observers: set[Mailbox] = set()
+        self._addresses: set[str] = set()
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"MemoryTransport(identity={self._identity!r}, closed={self._closed})"
+
+    @property
+    def features(self) -> Features:
+        """See `Transport.features`."""
+        return Features(name="memory", durable=False, authenticates=False)
+
+    @property
+    def identity(self) -> str:
+        """See `Transport.identity`."""
+        return self._identity
+
+    async def broker_version(self) -> str:
+        """See `Transport.broker_version`."""
+        await anyio.lowlevel.checkpoint()
+        return "memory"
+
+    async def declare(self, topology: Topology) -> None:
+        """See `Transport.declare`; every identity may."""
+        await self._turn()
+        self._broker.declare(topology)
+
+    async def publish(self, message: Outgoing, *, timeout: float = 10.0) -> None:  # noqa: ARG002 - the port's
+        """See `Transport.publish`; it takes one turn of the event loop."""
+        admit(message, identity=self._identity)
+        await self._turn()
+        self._broker.route(message)
+
+    @asynccontextmanager
+    async def consume(self, *, prefetch: int = 100) -> AsyncGenerator[AsyncIterator[Delivery]]:
+        """See `Transport.consume`."""
+        await self._turn()
+        consumer = self._broker.queue(self._identity).attach(prefetch=prefetch)
+        self._consumers.add(consumer)
+        try:
+            yield consumer.mailbox
+        finally:
+            self._leave(consumer)
+
+    @asynccontextmanager
+    async def observe(self, pattern: str) -> AsyncGenerator[AsyncIterator[Delivery]]:
+        """See `Transport.observe`; an observer that lags by 10,000 messages loses the oldest."""
+        await self._turn()
+        mailbox = self._broker.add_observer(pattern)
+        self._observers.add(mailbox)
+        try:
+            yield mailbox
+        finally:
+            self._observers.discard(mailbox)
+            self._broker.remove_observer(mailbox)
+
+    @asynccontextmanager
+    async def replies(self) -> AsyncGenerator[tuple[str, AsyncIterator[Delivery]]]:
+        """See `Transport.replies`."""
+        await self._turn()
+        address, mailbox = self._broker.open_reply(self._identity)
+        self._addresses.add(address)
+        try:
+            yield address, mailbox
+        finally:
+            self._addresses.discard(address)
+            self._broker.close_reply(address)
+
+    async def parked(self, *, limit: int = 100) -> tuple[Parked, ...]:
+        """See `Transport.parked`."""
+        await self._turn()
+        return tuple(self._broker.queue(self._identity).parked[:limit])
+
+    async def aclose(self) -> None:
+        """See `Transport.aclose`."""
+        self._closed = True
+        for consumer in tuple(self._consumers):
+            self._leave(consumer)
+        for mailbox in self._observers:
+            self._broker.remove_observer(mailbox)
+        for address in self._addresses:
+            self._broker.close_reply(address)
+        await anyio.lowlevel.checkpoint()
+
+    def _leave(self, consumer: MemoryConsumer) -> None:
+        if consumer in self._consumers:
+            self._consumers.remove(consumer)
+            consumer.queue.detach(consumer)
+
+    async def _turn(self) -> None:
+        if self._closed:
+            raise UsageError(f"{self._identity}'s transport is closed; connect again")
+        await anyio.lowlevel.checkpoint()

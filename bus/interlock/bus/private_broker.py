@@ -1,0 +1,253 @@
+"""A RabbitMQ of one's own: a child process with its own epmd under one directory, for demos, tests and benchmarks.
+
+It touches no other broker of the machine, needs no privileges, listens on 127.0.0.1 only, and is ready in a few
+seconds. Not for production: one node, no TLS.
+"""
+
+from __future__ import annotations
+
+__all__ = ["PrivateBroker", "find_server"]
+
+import asyncio
+import os
+import re
+import secrets
+import shutil
+import signal
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+import anyio
+
+from interlock.bus.errors import BrokerUnavailableError
+from interlock.bus.private_process import PrivateProcess, free_port
+from interlock.bus.rabbitmq.definitions import ADMIN, VHOST, Definitions
+from interlock.protocol.errors import UsageError
+
+_PLACES = (
+    "/usr/lib/rabbitmq/bin",  # Debian; the wrapper in /usr/sbin changes the user
+    "/opt/rabbitmq/sbin",
+    "/opt/homebrew/opt/rabbitmq/sbin",
+    "/usr/local/opt/rabbitmq/sbin",
+)
+_READY = b"Server startup complete"
+_POLL = 0.05
+_ON_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def find_server() -> Path | None:
+    """Return the `rabbitmq-server` script that can run as any user, or None where none is installed."""
+    scripts = (Path(place) / "rabbitmq-server" for place in _PLACES)
+    return next((script for script in scripts if os.access(script, os.X_OK)), None)
+
+
+class PrivateBroker:
+    """RabbitMQ as a child process: `async with PrivateBroker(directory, definitions=…) as broker`.
+
+    The directory keeps its data between `stop` or `kill` and the next `start`, and is the caller's to remove.
+    """
+
+    def __init__(self, directory: Path, *, definitions: Definitions, server: Path | None = None) -> None:
+        self._directory = directory
+        self._definitions = definitions
+        self._server = server
+        self._node = f"interlock-{secrets.token_hex(3)}@localhost"
+        self._port, self._dist_port, self._epmd_port = free_port(), free_port(), free_port()
+        self._broker: PrivateProcess | None = None
+        self._epmd: PrivateProcess | None = None
+
+    def __repr__(self) -> str:
+        return f"PrivateBroker(directory={str(self._directory)!r}, port={self._port}, running={self.is_running})"
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            await self.stop()
+
+    @property
+    def port(self) -> int:
+        """The AMQP port on 127.0.0.1, the same after a restart."""
+        return self._port
+
+    @property
+    def pid(self) -> int:
+        """The process id of the Erlang VM; raises UsageError before the first start."""
+        if self._broker is None:
+            raise UsageError("the private broker was not started; call start() first")
+        return self._broker.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process lives."""
+        return self._broker is not None and self._broker.is_running
+
+    @property
+    def version(self) -> str:
+        """RabbitMQ's version as its console states it, e.g. `3.10.8`; empty before it is ready."""
+        found = re.search(rb"Starting RabbitMQ (\S+)", self._console.read_bytes()) if self._console.exists() else None
+        return found.group(1).decode() if found else ""
+
+    def url(self, user: str = ADMIN) -> str:
+        """Return a user's AMQP URL. Secret: it contains the password. Raises UsageError for an unknown user."""
+        try:
+            password = self._definitions.passwords[user]
+        except KeyError as error:
+            raise UsageError(f"the private broker has no user '{user}'; name it in its definitions") from error
+        return f"amqp://{quote(user)}:{quote(password)}@127.0.0.1:{self._port}/{quote(VHOST)}"
+
+    async def start(self, *, timeout: float = 60.0) -> None:
+        """Return when it accepts connections; `timeout` is in seconds.
+
+        Raises UsageError when no server is installed, BrokerUnavailableError when it ends or stays silent.
+        """
+        server = self._server or find_server()
+        if server is None:
+            raise UsageError(
+                "no rabbitmq-server is installed; `apt-get install rabbitmq-server` or `make setup` does it"
+            )
+        if self.is_running:
+            return
+        self._write_files()
+        try:
+            await self._start_epmd()
+            started_at = self._console.stat().st_size if self._console.exists() else 0
+            self._broker = await PrivateProcess.start(
+                [str(server)], environment=self._environment(), directory=self._directory, console=self._console
+            )
+            await self._wait_until_ready(self._broker, console_offset=started_at, timeout=timeout)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self.kill()
+            raise
+
+    async def stop(self, *, timeout: float = 20.0) -> None:
+        """End it gracefully, or kill it after `timeout` seconds. Idempotent; the data stays."""
+        if self._broker:
+            self._broker.signal(signal.SIGCONT)
+            await self._broker.stop(timeout=timeout)
+        await self._stop_epmd()
+
+    async def kill(self) -> None:
+        """End it at once, as a power cut of the process would. Idempotent; the data stays."""
+        if self._broker:
+            await self._broker.kill()
+        await self._stop_epmd()
+
+    async def restart(self, *, timeout: float = 60.0) -> None:
+        """Stop it gracefully and start it again on the same port with the same data."""
+        await self.stop()
+        await self.start(timeout=timeout)
+
+    def freeze(self) -> None:
+        """Stop the process without ending it (SIGSTOP): connections stay open and silent."""
+        if self._broker:
+            self._broker.signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen process go on (SIGCONT)."""
+        if self._broker:
+            self._broker.signal(signal.SIGCONT)
+
+    @property
+    def _console(self) -> Path:
+        return self._directory / "console.log"
+
+    def _write_files(self) -> None:
+        for name in ("home", "data", "log", "generated", "schema"):
+            (self._directory / name).mkdir(parents=True, exist_ok=True)
+        cookie = self._directory / "home" / ".erlang.cookie"
+        if not cookie.exists():
+            cookie.touch(mode=0o600)
+            cookie.write_text(secrets.token_hex(20))
+            cookie.chmod(0o400)
+        (self._directory / "enabled_plugins").write_text("[].\n")
+        definitions = self._directory / "definitions.json"
+        definitions.touch(mode=0o600)
+        definitions.write_text(self._definitions.to_json())
+        (self._directory / "rabbitmq.conf").write_text(
+            f"listeners.tcp.1 = 127.0.0.1:{self._port}\n"
+            "loopback_users = none\n"
+            "log.console = true\n"
+            "log.console.level = info\n"
+            "log.file = false\n"
+            f"load_definitions = {definitions}\n"
+        )
+
+    def _environment(self) -> dict[str, str]:
+        directory = self._directory
+        return {
+            "PATH": _ON_PATH,
+            "HOME": str(directory / "home"),
+            "LANG": "C.UTF-8",
+            "RABBITMQ_NODENAME": self._node,
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+            "RABBITMQ_CONFIG_FILE": str(directory / "rabbitmq.conf"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(directory / "advanced.config"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(directory / "enabled_plugins"),
+            "RABBITMQ_MNESIA_BASE": str(directory / "data"),
+            "RABBITMQ_LOG_BASE": str(directory / "log"),
+            "RABBITMQ_GENERATED_CONFIG_DIR": str(directory / "generated"),
+            "RABBITMQ_SCHEMA_DIR": str(directory / "schema"),
+            "RABBITMQ_PID_FILE": str(directory / "pid"),
+            "RABBITMQ_DIST_PORT": str(self._dist_port),
+            "ERL_CRASH_DUMP_SECONDS": "0",
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            # The script then replaces itself by the Erlang VM, so that our child is the VM.
+            "RUNNING_UNDER_SYSTEMD": "true",
+        }
+
+    async def _start_epmd(self) -> None:
+        """Start a port mapper of our own: one that the VM starts would outlive it."""
+        epmd = shutil.which("epmd", path=_ON_PATH)
+        if epmd is None:
+            raise UsageError("Erlang's epmd is not installed beside rabbitmq-server; reinstall erlang-base")
+        await self._stop_epmd()
+        self._epmd = await PrivateProcess.start(
+            [epmd, "-port", str(self._epmd_port), "-address", "127.0.0.1"],
+            environment={"PATH": _ON_PATH},
+            directory=self._directory,
+            console=self._directory / "epmd.log",
+        )
+
+    async def _stop_epmd(self) -> None:
+        if self._epmd:
+            await self._epmd.kill()
+
+    async def _wait_until_ready(self, broker: PrivateProcess, *, console_offset: int, timeout: float) -> None:
+        with anyio.move_on_after(timeout):
+            while broker.is_running:
+                with self._console.open("rb") as console:
+                    console.seek(console_offset)
+                    if _READY in console.read() and await _speaks_amqp(self._port):
+                        return
+                await anyio.sleep(_POLL)
+        state = f"ended with {broker.exit_code}" if not broker.is_running else f"was not ready after {timeout:g} s"
+        raise BrokerUnavailableError(f"the private RabbitMQ {state}; its console is {self._console}")
+
+
+async def _speaks_amqp(port: int) -> bool:
+    """Return whether the listener answers a protocol header with Connection.Start (a method frame, type 1)."""
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    try:
+        writer.write(b"AMQP\x00\x00\x09\x01")
+        with anyio.move_on_after(2.0):
+            return await reader.read(1) == b"\x01"
+        return False
+    except OSError:
+        return False
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()

@@ -1,0 +1,187 @@
+"""A connection that is re-made when it is lost, over any of several brokers; it knows channels, not messages.
+
+There is no background task: whoever needs a channel re-makes the connection, one at a time, and everybody else waits
+for that, each with a deadline of its own. `aio_pika.connect_robust` is not used: it takes a single URL, keeps its
+channels weakly and re-declares what was lost.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Connection", "underlay"]
+
+import asyncio
+import random
+from collections.abc import Sequence
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+import aio_pika
+import aiormq
+import anyio
+from aio_pika.abc import AbstractChannel, AbstractConnection
+
+from interlock.bus.clock import Clock
+from interlock.bus.errors import BrokerUnavailableError, NotPermittedError
+from interlock.protocol.errors import UsageError
+
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
+_ATTEMPT_TIMEOUT = 5.0
+_CLOSE_TIMEOUT = 5.0
+
+_REFUSALS = (aiormq.exceptions.AuthenticationError, aiormq.exceptions.ProbableAuthenticationError)
+_FAILURES = (OSError, TimeoutError, asyncio.IncompleteReadError, aiormq.exceptions.AMQPError)
+
+
+class Connection:
+    """Gives out channels of the one live connection, and waits for it where there is none.
+
+    A broker that froze or was cut off is noticed after about 3 x (`heartbeat` + 1) seconds (aiormq's grace).
+    """
+
+    def __init__(self, urls: Sequence[str], *, identity: str, clock: Clock, heartbeat: int = 5) -> None:
+        if not urls:
+            raise UsageError("no broker URL was given; give at least one, e.g. amqp://host:5672/interlock")
+        self._urls = tuple(urls)
+        self._addresses = tuple(_address(url) for url in urls)
+        self._identity = identity
+        self._clock = clock
+        self._heartbeat = heartbeat
+        self._next = 0
+        self._live: AbstractConnection | None = None
+        self._lock = anyio.Lock()
+        self._last_error: Exception | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return (
+            f"Connection(identity={self._identity!r}, addresses={list(self._addresses)}, connected={self.is_connected})"
+        )
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection is believed to be alive."""
+        return self._live is not None and self._live.connected.is_set() and not self._live.is_closed
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `aclose` was called."""
+        return self._closed
+
+    async def channel(self, *, timeout: float, confirms: bool = False) -> AbstractChannel:
+        """Open a channel, connecting first where necessary; the caller keeps the reference and closes it.
+
+        With `confirms`, publishes are confirmed and unroutable mandatory ones raise. `timeout` is in seconds.
+
+        Raises BrokerUnavailableError with the last cause when no broker accepted us in time, NotPermittedError when
+        one refused our credentials, UsageError after `aclose`.
+        """
+        with anyio.move_on_after(timeout):
+            while True:
+                connection = await self._connected()
+                channel = connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+                try:
+                    await channel.initialize()
+                except (*_FAILURES, aiormq.exceptions.ChannelInvalidStateError) as error:
+                    self._last_error = error
+                    await self._discard()
+                else:
+                    return channel
+        raise BrokerUnavailableError(
+            f"{self._identity} reached none of {', '.join(self._addresses)} within {timeout:g} s "
+            f"({_describe(self._last_error)}); is the broker running?"
+        ) from self._last_error
+
+    async def server_properties(self, *, timeout: float) -> tuple[str, str]:
+        """Return the product and the version that the broker states; raises as `channel` does."""
+        channel = await self.channel(timeout=timeout)
+        try:
+            underlay = await channel.get_underlay_channel()
+            properties = underlay.connection.server_properties
+        finally:
+            await channel.close()
+        return _text(properties.get("product")), _text(properties.get("version"))
+
+    async def aclose(self) -> None:
+        """Disconnect. Idempotent."""
+        self._closed = True
+        with anyio.CancelScope(shield=True):
+            await self._discard()
+
+    async def _connected(self) -> AbstractConnection:
+        async with self._lock:
+            pause = _FIRST_PAUSE
+            while True:
+                if self._closed:
+                    raise UsageError(f"{self._identity}'s transport is closed; connect again")
+                if self._live is not None and self.is_connected:
+                    return self._live
+                await self._discard()
+                if await self._try_every_address():
+                    continue
+                await self._clock.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
+                pause = min(_LONGEST_PAUSE, pause * 2)
+
+    async def _try_every_address(self) -> bool:
+        for _ in self._urls:
+            index, self._next = self._next, (self._next + 1) % len(self._urls)
+            if await self._try(index):
+                # The next loss starts at the address that worked last.
+                self._next = index
+                return True
+        return False
+
+    async def _try(self, index: int) -> bool:
+        try:
+            self._live = await aio_pika.connect(
+                self._urls[index],
+                timeout=_ATTEMPT_TIMEOUT,
+                heartbeat=self._heartbeat,
+                client_properties={"connection_name": self._identity},
+            )
+        except _REFUSALS as error:
+            raise NotPermittedError(
+                f"{self._addresses[index]} refused the credentials of {self._identity}; "
+                "check the URL's user and password against the broker's definitions"
+            ) from error
+        except _FAILURES as error:
+            self._last_error = error
+            return False
+        return True
+
+    async def _discard(self) -> None:
+        live, self._live = self._live, None
+        if live is None:
+            return
+        with anyio.move_on_after(_CLOSE_TIMEOUT), suppress(*_FAILURES):
+            await live.close()
+
+
+async def underlay(channel: AbstractChannel) -> aiormq.Channel:
+    """Return the client library's lower half of a channel: one object less per message than its upper half."""
+    lower = await channel.get_underlay_channel()
+    assert isinstance(lower, aiormq.Channel)
+    return lower
+
+
+def _address(url: str) -> str:
+    """Return host and port only: a URL's user, password and query stay out of every text."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"amqp", "amqps"} or not parts.hostname:
+        raise UsageError("a broker URL starts with amqp:// or amqps:// and names a host")
+    return f"{parts.hostname}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}"
+
+
+def _describe(error: Exception | None) -> str:
+    """Return an error without what a client library might put into it."""
+    if error is None:
+        return "no attempt ended"
+    if isinstance(error, aiormq.exceptions.InvalidFrameError):
+        # All that aiormq says when the broker closes in mid-handshake; it may still be starting: no refusal for good.
+        return "it ended the handshake: does the virtual host exist, and may this user enter it?"
+    reason = error.strerror if isinstance(error, OSError) else None
+    return f"{type(error).__name__}: {reason}" if reason else type(error).__name__
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value or "")

@@ -1,0 +1,224 @@
+"""The hot path out: mandatory, confirmed, pipelined publishes; it knows AMQP's verdicts, not what messages mean.
+
+Every verdict becomes one of the bus's errors. A lost channel is followed by another attempt within the caller's
+timeout: the stable id stands in the envelope, so the receiver's inbox removes a double.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Publisher"]
+
+import asyncio
+from enum import Enum, auto
+from uuid import uuid4
+
+import aiormq
+import anyio
+from aio_pika.abc import AbstractChannel
+from aiormq import spec
+from pamqp.common import FieldTable
+
+from interlock.bus.clock import Clock
+from interlock.bus.errors import BrokerUnavailableError, NotPermittedError, UnconfirmedError, UnroutableError
+from interlock.bus.rabbitmq.connection import Connection, underlay
+from interlock.bus.rabbitmq.topology import JOURNAL, MESSAGES
+from interlock.bus.transport import Outgoing
+from interlock.protocol.errors import InterlockError
+
+_PERSISTENT = 2
+_CLOSE_TIMEOUT = 5.0
+
+
+class _Verdict(Enum):
+    """What became of one publish."""
+
+    STORED = auto()
+    UNROUTABLE = auto()
+    REFUSED = auto()
+    FORBIDDEN = auto()
+    UNDECLARED = auto()
+    SILENT = auto()
+    LOST = auto()
+
+
+class Publisher:
+    """Publishes as one identity over one channel, which is opened again whenever it is lost."""
+
+    def __init__(
+        self, connection: Connection, *, identity: str, clock: Clock, journal: bool = True, window: int = 1000
+    ) -> None:
+        """`window` is how many publishes may wait for their confirms; with `journal`, each is also copied there."""
+        self._connection = connection
+        self._identity = identity
+        self._clock = clock
+        self._exchanges: tuple[str, ...] = (MESSAGES, JOURNAL) if journal else (MESSAGES,)
+        self._window = anyio.Semaphore(window)
+        self._opening = anyio.Lock()
+        self._channel: AbstractChannel | None = None
+        self._raw: aiormq.Channel | None = None
+
+    async def publish(self, message: Outgoing, *, timeout: float) -> None:
+        """See `Transport.publish`."""
+        deadline = self._clock.monotonic() + timeout
+        with anyio.move_on_after(timeout) as waiting:
+            await self._window.acquire()
+        if waiting.cancelled_caught:
+            raise BrokerUnavailableError(
+                f"message {message.message_id} was not sent: the publishes before it had no confirm for {timeout:g} s"
+            )
+        try:
+            await self._publish(message, deadline, timeout)
+        finally:
+            self._window.release()
+
+    async def aclose(self) -> None:
+        """Close the channel. Idempotent."""
+        channel, self._channel, self._raw = self._channel, None, None
+        if channel is not None:
+            with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True):
+                await channel.close()
+
+    async def _publish(self, message: Outgoing, deadline: float, timeout: float) -> None:
+        outstanding: tuple[str, ...] = self._exchanges
+        attempts = 0
+        while outstanding:
+            try:
+                channel = await self._usable_channel(deadline - self._clock.monotonic())
+            except BrokerUnavailableError as error:
+                if attempts:
+                    raise UnconfirmedError(message.message_id, "the connection was lost before the confirm") from error
+                raise
+            attempts += 1
+            confirmations = await self._attempt(channel, message, outstanding, deadline)
+            verdicts = {name: _verdict(confirmation, message) for name, confirmation in confirmations.items()}
+            for name, verdict in verdicts.items():
+                failure = _error(verdict, confirmations[name], message, exchange=name, timeout=timeout)
+                if failure is not None:
+                    raise failure
+            outstanding = tuple(name for name in outstanding if verdicts[name] is _Verdict.LOST)
+
+    async def _attempt(
+        self, channel: aiormq.Channel, message: Outgoing, exchanges: tuple[str, ...], deadline: float
+    ) -> dict[str, asyncio.Task[object]]:
+        """Publish to every exchange at once and wait for the confirms.
+
+        The publishes run in tasks of their own, because aiormq cancels those that a lost connection leaves behind:
+        here that is a result to look at, told apart from a cancellation that somebody asked for.
+        """
+        confirmations: dict[str, asyncio.Task[object]] = {
+            exchange: asyncio.create_task(
+                channel.basic_publish(
+                    message.body,
+                    exchange=exchange,
+                    routing_key=message.routing_key,
+                    properties=_properties(message),
+                    mandatory=message.mandatory and exchange == MESSAGES,
+                    wait=False,
+                )
+            )
+            for exchange in exchanges
+        }
+        try:
+            await asyncio.wait(confirmations.values(), timeout=max(0.0, deadline - self._clock.monotonic()))
+        finally:
+            for confirmation in confirmations.values():
+                confirmation.cancel()
+        return confirmations
+
+    async def _usable_channel(self, timeout: float) -> aiormq.Channel:
+        if self._raw is not None and not self._raw.is_closed:
+            return self._raw
+        with anyio.move_on_after(timeout) as waiting:
+            await self._opening.acquire()
+        if waiting.cancelled_caught:
+            raise BrokerUnavailableError(f"{self._identity} has no connection to publish over; is the broker running?")
+        try:
+            if self._raw is None or self._raw.is_closed:
+                self._channel = await self._connection.channel(timeout=timeout, confirms=True)
+                self._raw = await underlay(self._channel)
+            return self._raw
+        finally:
+            self._opening.release()
+
+
+def _properties(message: Outgoing) -> spec.Basic.Properties:
+    return spec.Basic.Properties(
+        content_type="application/json",
+        delivery_mode=_PERSISTENT,
+        # Fresh per attempt: aiormq matches returns by it, and two publishes under one id get each other's verdicts.
+        message_id=uuid4().hex,
+        correlation_id=message.causation_id,
+        reply_to=message.reply_to,
+        message_type=message.type,
+        user_id=message.sender,
+        timestamp=message.sent_at,
+        headers=_headers(message),
+    )
+
+
+def _headers(message: Outgoing) -> FieldTable:
+    headers: FieldTable = {
+        "interlock-message-id": message.message_id,
+        "interlock-conversation-id": message.conversation_id,
+    }
+    if message.traceparent:
+        headers["traceparent"] = message.traceparent
+    return headers
+
+
+def _verdict(confirmation: asyncio.Task[object], message: Outgoing) -> _Verdict:
+    if not confirmation.done():
+        return _Verdict.SILENT
+    if confirmation.cancelled():
+        return _Verdict.LOST
+    match confirmation.exception():
+        case None:
+            stored = isinstance(confirmation.result(), spec.Basic.Ack)
+            return _Verdict.STORED if stored else _Verdict.SILENT
+        case aiormq.exceptions.PublishError():
+            return _Verdict.UNROUTABLE
+        case aiormq.exceptions.DeliveryError():
+            return _Verdict.REFUSED
+        case aiormq.exceptions.ChannelAccessRefused() as refusal:
+            return _Verdict.FORBIDDEN if _blames(refusal, message) else _Verdict.LOST
+        case aiormq.exceptions.ChannelPreconditionFailed():
+            return _Verdict.FORBIDDEN
+        case aiormq.exceptions.ChannelNotFoundEntity():
+            return _Verdict.UNDECLARED
+        case aiormq.exceptions.AMQPError() | aiormq.exceptions.ChannelInvalidStateError() | OSError():
+            return _Verdict.LOST
+        case error if type(error) is Exception:  # what aiormq rejects with when it closes without a cause
+            return _Verdict.LOST
+        case error:
+            raise error
+
+
+def _blames(refusal: aiormq.exceptions.ChannelAccessRefused, message: Outgoing) -> bool:
+    """Return whether the refusal is about this message, or about one that was in flight on the same channel."""
+    return "access to topic" not in str(refusal) or f"topic '{message.routing_key}'" in str(refusal)
+
+
+def _error(
+    verdict: _Verdict, confirmation: asyncio.Task[object], message: Outgoing, *, exchange: str, timeout: float
+) -> InterlockError | None:
+    match verdict:
+        case _Verdict.STORED | _Verdict.LOST:
+            return None
+        case _Verdict.UNROUTABLE:
+            return UnroutableError(message.receiver, message.type, message.message_id, message.conversation_id)
+        case _Verdict.REFUSED:
+            return UnconfirmedError(message.message_id, f"the broker refused it: the queue behind {exchange} is full")
+        case _Verdict.SILENT:
+            return UnconfirmedError(message.message_id, f"no confirm within {timeout:g} s")
+        case _Verdict.UNDECLARED:
+            return BrokerUnavailableError(
+                f"message {message.message_id} was not sent: the broker has no exchange {exchange}; "
+                "declare the topology first"
+            )
+        case _Verdict.FORBIDDEN:
+            error = NotPermittedError(
+                f"the broker does not let {message.sender} send '{message.type}' to {message.receiver} "
+                f"(message {message.message_id}); is that pair in the catalogue's routes and the broker's definitions?"
+            )
+            error.__cause__ = confirmation.exception()
+            return error

@@ -1,0 +1,208 @@
+"""The transport over RabbitMQ: the bus's promises, put together from publisher, consumer and topology."""
+
+from __future__ import annotations
+
+__all__ = ["RabbitTransport"]
+
+import re
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import aiormq
+from aio_pika.abc import AbstractChannel
+
+from interlock.bus.admission import admit
+from interlock.bus.clock import Clock, SystemClock
+from interlock.bus.errors import BrokerUnavailableError, NotPermittedError
+from interlock.bus.rabbitmq.connection import Connection, underlay
+from interlock.bus.rabbitmq.consumer import Consumer, Source
+from interlock.bus.rabbitmq.delivery import died_of, first_routing_key
+from interlock.bus.rabbitmq.publisher import Publisher
+from interlock.bus.rabbitmq.topology import (
+    JOURNAL,
+    MESSAGES,
+    observer_prefix,
+    parking_queue,
+    plan,
+    reply_prefix,
+)
+from interlock.bus.transport import Delivery, Features, Outgoing, Parked, Topology
+from interlock.protocol.errors import UsageError
+
+_TIMEOUT = 30.0
+_COPIES_KEPT = 10_000
+_EXPIRES_MS = 60_000
+
+
+class RabbitTransport:
+    """One agent's connection to RabbitMQ, over whichever of its brokers is alive."""
+
+    def __init__(
+        self, connection: Connection, *, identity: str, clock: Clock, journal: bool = True, watch: float = 5.0
+    ) -> None:
+        """Prefer `connect`. `watch` is the interval, in seconds, of the check that consumers are alive."""
+        self._connection = connection
+        self._identity = identity
+        self._clock = clock
+        self._watch = watch
+        self._publisher = Publisher(connection, identity=identity, clock=clock, journal=journal)
+        self._consumers: set[Consumer] = set()
+
+    @classmethod
+    async def connect(
+        cls,
+        urls: str | Sequence[str],
+        *,
+        identity: str,
+        clock: Clock | None = None,
+        journal: bool = True,
+        timeout: float = 30.0,
+        heartbeat: int = 5,
+        watch: float = 5.0,
+    ) -> RabbitTransport:
+        """Connect to the first broker that answers; `timeout`, `heartbeat` and `watch` are in seconds.
+
+        `identity` must be the user that the URLs log in as: the broker checks it on every message. Without `journal`
+        no copies are published, and nobody can observe.
+
+        Raises BrokerUnavailableError, NotPermittedError for refused credentials, UsageError for a malformed URL.
+        """
+        clock = clock or SystemClock()
+        addresses = (urls,) if isinstance(urls, str) else tuple(urls)
+        connection = Connection(addresses, identity=identity, clock=clock, heartbeat=heartbeat)
+        try:
+            await (await connection.channel(timeout=timeout)).close()
+        except BaseException:
+            await connection.aclose()
+            raise
+        return cls(connection, identity=identity, clock=clock, journal=journal, watch=watch)
+
+    def __repr__(self) -> str:
+        return f"RabbitTransport(identity={self._identity!r}, connection={self._connection!r})"
+
+    @property
+    def features(self) -> Features:
+        """See `Transport.features`."""
+        return Features(name="rabbitmq", durable=True, authenticates=True)
+
+    @property
+    def identity(self) -> str:
+        """See `Transport.identity`."""
+        return self._identity
+
+    async def broker_version(self) -> str:
+        """See `Transport.broker_version`."""
+        return " ".join(await self._connection.server_properties(timeout=_TIMEOUT))
+
+    async def declare(self, topology: Topology) -> None:
+        """See `Transport.declare`.
+
+        Raises UsageError when something exists with other arguments, NotPermittedError without configure rights.
+        """
+        _, version = await self._connection.server_properties(timeout=_TIMEOUT)
+        planned = plan(topology, version=tuple(int(number) for number in re.findall(r"\d+", version)[:2]))
+        channel = await self._connection.channel(timeout=_TIMEOUT)
+        try:
+            for exchange in planned.exchanges:
+                await channel.declare_exchange(exchange.name, "topic", durable=True)
+            for queue in planned.queues:
+                await channel.declare_queue(queue.name, durable=True, arguments=dict(queue.arguments))
+            raw = await underlay(channel)
+            for binding in planned.bindings:
+                await raw.queue_bind(binding.queue, binding.exchange, binding.pattern)
+        except aiormq.exceptions.ChannelPreconditionFailed as error:
+            raise UsageError(f"the broker holds something else by that name: {error}; delete or migrate it") from error
+        except aiormq.exceptions.ChannelAccessRefused as error:
+            raise NotPermittedError(
+                f"{self._identity} may not declare: {error}; use the topology's own user"
+            ) from error
+        except (aiormq.exceptions.AMQPError, OSError) as error:
+            raise BrokerUnavailableError(f"the connection was lost while declaring ({type(error).__name__})") from error
+        finally:
+            await channel.close()
+
+    async def publish(self, message: Outgoing, *, timeout: float = 10.0) -> None:
+        """See `Transport.publish`."""
+        admit(message, identity=self._identity)
+        await self._publisher.publish(message, timeout=timeout)
+
+    @asynccontextmanager
+    async def consume(self, *, prefetch: int = 100) -> AsyncGenerator[AsyncIterator[Delivery]]:
+        """See `Transport.consume`."""
+
+        async def declared(channel: AbstractChannel) -> str:
+            await channel.declare_queue(self._identity, passive=True)
+            return self._identity
+
+        async with self._consumer(declared, prefetch=prefetch) as consumer:
+            yield consumer
+
+    @asynccontextmanager
+    async def observe(self, pattern: str) -> AsyncGenerator[AsyncIterator[Delivery]]:
+        """See `Transport.observe`; an observer that lags by 10,000 messages loses the oldest."""
+        name = f"{observer_prefix(self._identity)}{secrets.token_hex(6)}"
+        source = _exclusive(name, JOURNAL, pattern, {"x-max-length": _COPIES_KEPT})
+        async with self._consumer(source, prefetch=1000, settles=True) as consumer:
+            yield consumer
+
+    @asynccontextmanager
+    async def replies(self) -> AsyncGenerator[tuple[str, AsyncIterator[Delivery]]]:
+        """See `Transport.replies`."""
+        address = f"{reply_prefix(self._identity)}{secrets.token_hex(6)}"
+        source = _exclusive(address, MESSAGES, f"{address}.#", {"x-expires": _EXPIRES_MS})
+        async with self._consumer(source, prefetch=100, settles=True) as consumer:
+            yield address, consumer
+
+    async def parked(self, *, limit: int = 100) -> tuple[Parked, ...]:
+        """See `Transport.parked`."""
+        channel = await self._connection.channel(timeout=_TIMEOUT)
+        found: list[Parked] = []
+        try:
+            raw = await underlay(channel)
+            while len(found) < limit:
+                message = await raw.basic_get(parking_queue(self._identity))
+                if message.delivery_tag is None:
+                    break
+                sender = message.header.properties.user_id
+                found.append(Parked(message.body, first_routing_key(message), sender, died_of(message)))
+        except aiormq.exceptions.ChannelNotFoundEntity as error:
+            raise BrokerUnavailableError(f"no parking queue: {error}; declare the topology first") from error
+        except (aiormq.exceptions.AMQPError, OSError) as error:
+            raise BrokerUnavailableError(f"the connection was lost while reading ({type(error).__name__})") from error
+        finally:
+            # Closing gives back what was only looked at, in its old order.
+            await channel.close()
+        return tuple(found)
+
+    async def aclose(self) -> None:
+        """See `Transport.aclose`."""
+        for consumer in tuple(self._consumers):
+            await consumer.aclose()
+        await self._publisher.aclose()
+        await self._connection.aclose()
+
+    @asynccontextmanager
+    async def _consumer(self, source: Source, *, prefetch: int, settles: bool = False) -> AsyncGenerator[Consumer]:
+        consumer = Consumer(
+            self._connection, source, clock=self._clock, prefetch=prefetch, watch=self._watch, settles=settles
+        )
+        self._consumers.add(consumer)
+        try:
+            await consumer.start()
+            yield consumer
+        finally:
+            self._consumers.discard(consumer)
+            await consumer.aclose()
+
+
+def _exclusive(name: str, exchange: str, pattern: str, arguments: dict[str, int]) -> Source:
+    """Return a source that is this connection's alone and vanishes with it."""
+
+    async def declared(channel: AbstractChannel) -> str:
+        await channel.declare_queue(name, exclusive=True, auto_delete=True, arguments={**arguments})
+        raw = await underlay(channel)
+        await raw.queue_bind(name, exchange, pattern)
+        return name
+
+    return declared

@@ -1,0 +1,251 @@
+"""The relay: publishes what a store's outbox holds; it knows neither what the messages mean nor how they are stored."""
+
+from __future__ import annotations
+
+__all__ = ["Backoff", "Relay"]
+
+import contextlib
+import logging
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import anyio
+import anyio.abc
+
+from interlock.bus.clock import Clock
+from interlock.bus.errors import BrokerUnavailableError, UnroutableError
+from interlock.bus.store.port import Store
+from interlock.bus.store.records import OutboxMessage
+from interlock.bus.transport import Outgoing, Transport
+from interlock.protocol.errors import InterlockError, PermanentError, TransientError, UnknownOutcomeError
+
+_logger = logging.getLogger(__name__)
+
+_LAST_WORDS = 5.0
+"""Seconds for marking the last confirms when the relay is cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Exponential delays with jitter: a random part of half the delay is taken off, so that crowds disperse."""
+
+    first: float = 0.5
+    """Seconds."""
+    longest: float = 30.0
+    """Seconds."""
+    chance: Callable[[], float] = random.random
+    """Gives numbers in [0, 1)."""
+
+    def delay(self, attempt: int) -> float:
+        """Return the seconds to wait after this many failures in a row, from 1."""
+        full = min(self.longest, self.first * 2.0 ** min(attempt - 1, 30))
+        return full * (1.0 - self.chance() / 2.0)
+
+
+class Relay:
+    """Publishes each outgoing message until the broker confirms it, under one id: at least once.
+
+    Up to `window` publishes are in flight. Within a conversation they go one after the other, in the order in which
+    they were written; one that must wait holds back those to the same receiver, and no others. What is confirmed is
+    marked afterwards, many at a time: a crash in between publishes again, and the receiver's inbox removes the double.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        transport: Transport,
+        *,
+        clock: Clock,
+        identity: str,
+        window: int = 64,
+        backoff: Backoff | None = None,
+    ) -> None:
+        """`identity` is the agent in whose name everything is sent."""
+        self._store = store
+        self._transport = transport
+        self._clock = clock
+        self._identity = identity
+        self._window = window
+        self._backoff = backoff or Backoff()
+        self._woken = anyio.Event()
+        self._progress = anyio.Event()
+        self._lanes: dict[str, deque[OutboxMessage]] = {}
+        self._held: set[str] = set()
+        self._confirmed: list[str] = []
+        self._failures: dict[str, int] = {}
+        self._outages = 0
+        self._paused_until = clock.monotonic()
+
+    def __repr__(self) -> str:
+        return f"Relay(identity={self._identity!r}, held={len(self._held)}, outages={self._outages})"
+
+    def wake(self) -> None:
+        """Say that something was written to the outbox. Call it from the event loop's thread."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Publish until cancelled; publishes that are then in flight are repeated by the next run.
+
+        An absent broker or store is waited for. What else they raise is a mistake in the program and ends the run, in
+        an exception group.
+        """
+        try:
+            async with anyio.create_task_group() as lanes:
+                while True:
+                    self._woken = woken = anyio.Event()
+                    try:
+                        until = await self._turn(lanes)
+                    except TransientError as error:
+                        self._pause(error)
+                        until = self._paused_until
+                    await self._sleep(until, woken)
+        finally:
+            # What stays unmarked is published once more, and removed as a double.
+            with anyio.move_on_after(_LAST_WORDS, shield=True), contextlib.suppress(TransientError):
+                await self._mark()
+            self._confirmed.clear()
+            self._lanes.clear()
+            self._held.clear()
+
+    async def drain(self, deadline: datetime) -> int:
+        """Wait until `run`, in another task, has sent everything, or for the deadline; returns how many are unsent."""
+        while True:
+            progress = self._progress
+            left = (await self._store.counts()).unsent
+            seconds = (deadline - self._clock.now()).total_seconds()
+            if not left or seconds <= 0:
+                return left
+            self.wake()
+            await self._sleep(self._clock.monotonic() + seconds, progress)
+
+    async def _turn(self, lanes: anyio.abc.TaskGroup) -> float | None:
+        """Mark what is confirmed, start what there is room for, and return until when to sleep, None for ever."""
+        await self._mark()
+        if self._paused():
+            return self._paused_until
+        # In this order: what becomes due between the two questions is in the answer to the second.
+        due = await self._store.next_due()
+        waiting = await self._store.unsent(limit=self._window)
+        if self._paused():
+            return self._paused_until
+        fresh = [message for message in waiting if message.message_id not in self._held]
+        for message in fresh[: self._window - len(self._held)]:
+            self._held.add(message.message_id)
+            if message.conversation_id in self._lanes:
+                self._lanes[message.conversation_id].append(message)
+            else:
+                self._lanes[message.conversation_id] = deque([message])
+                lanes.start_soon(self._publish_in_order, message.conversation_id)
+        seconds = None if due is None else (due - self._clock.now()).total_seconds()
+        # A due moment that has passed is a timer's or a retry's: not for the relay to act on.
+        return self._clock.monotonic() + seconds if seconds is not None and seconds > 0 else None
+
+    async def _mark(self) -> None:
+        """Record the confirms so far in one go; those that come meanwhile are for the next turn."""
+        if not self._confirmed:
+            return
+        confirmed = tuple(self._confirmed)
+        await self._store.mark_sent(confirmed)
+        del self._confirmed[: len(confirmed)]
+        self._held.difference_update(confirmed)
+        self._report_progress()
+
+    async def _publish_in_order(self, conversation_id: str) -> None:
+        """Publish one conversation's messages, also those that join while it goes on."""
+        lane = self._lanes[conversation_id]
+        while lane:
+            message = lane.popleft()
+            try:
+                await self._publish(message, lane)
+            except TransientError as error:
+                # The broker or the store is away: no fault of the message. Everything is read anew afterwards.
+                self._pause(error)
+                self._held.difference_update(left.message_id for left in (message, *lane))
+                lane.clear()
+            self.wake()
+        del self._lanes[conversation_id]
+
+    async def _publish(self, message: OutboxMessage, lane: deque[OutboxMessage]) -> None:
+        """Publish one message and record what became of it. Raises TransientError when broker or store are away."""
+        try:
+            await self._transport.publish(self._outgoing(message))
+        except BrokerUnavailableError:
+            raise
+        except UnroutableError as error:
+            if message.reply_to is None:
+                await self._postpone(message, error, lane)
+            else:  # the one who waited there is gone, and its address with it
+                await self._abandon(message, error)
+        except (TransientError, UnknownOutcomeError) as error:
+            await self._postpone(message, error, lane)
+        except PermanentError as error:
+            await self._abandon(message, error)
+        else:
+            self._outages = 0
+            self._failures.pop(message.message_id, None)
+            self._confirmed.append(message.message_id)
+
+    async def _postpone(self, message: OutboxMessage, error: InterlockError, lane: deque[OutboxMessage]) -> None:
+        attempt = self._failures[message.message_id] = self._failures.get(message.message_id, 0) + 1
+        not_before = self._clock.now() + timedelta(seconds=self._backoff.delay(attempt))
+        await self._store.postpone(message.message_id, not_before=not_before, error=str(error))
+        _logger.warning("message %s waits until %s: %s", message.message_id, not_before.isoformat(), error)
+        # The store hands these out again when their turn has come.
+        later = [follower for follower in lane if follower.receiver == message.receiver]
+        for follower in later:
+            lane.remove(follower)
+        self._held.difference_update(held.message_id for held in (message, *later))
+
+    async def _abandon(self, message: OutboxMessage, error: InterlockError) -> None:
+        await self._store.abandon(message.message_id, error=str(error))
+        self._held.discard(message.message_id)
+        self._failures.pop(message.message_id, None)
+        self._report_progress()
+        _logger.error("message %s to %s was given up: %s", message.message_id, message.receiver, error)
+
+    def _report_progress(self) -> None:
+        """Let `drain` count again."""
+        self._progress.set()
+        self._progress = anyio.Event()
+
+    def _outgoing(self, message: OutboxMessage) -> Outgoing:
+        return Outgoing(
+            body=message.body,
+            message_id=message.message_id,
+            sender=self._identity,
+            receiver=message.reply_to or message.receiver,
+            type=message.type,
+            conversation_id=message.conversation_id,
+            sent_at=message.created_at,
+            causation_id=message.causation_id,
+            traceparent=message.traceparent,
+        )
+
+    def _paused(self) -> bool:
+        return self._clock.monotonic() < self._paused_until
+
+    def _pause(self, error: TransientError) -> None:
+        """Stop publishing for a while; the lanes that fail in the same outage count once."""
+        if not self._paused():
+            self._outages += 1
+            delay = self._backoff.delay(self._outages)
+            self._paused_until = self._clock.monotonic() + delay
+            _logger.warning("publishing pauses for %.1f s: %s", delay, error)
+
+    async def _sleep(self, until: float | None, woken: anyio.Event) -> None:
+        """Return when woken, or at a moment of the monotonic clock."""
+        if until is None:
+            await woken.wait()
+            return
+        async with anyio.create_task_group() as race:
+
+            async def ring() -> None:
+                await self._clock.sleep(until - self._clock.monotonic())
+                race.cancel_scope.cancel()
+
+            race.start_soon(ring)
+            await woken.wait()
+            race.cancel_scope.cancel()

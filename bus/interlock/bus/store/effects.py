@@ -1,0 +1,94 @@
+"""The ledger of effects on the outside world: intent first, outcome later; it cannot look at that world itself."""
+
+from __future__ import annotations
+
+__all__ = ["begin", "forget", "settle"]
+
+import sqlite3
+
+from interlock.bus.errors import LeaseLostError
+from interlock.bus.store.moments import from_micros
+from interlock.bus.store.records import EffectRow, EffectState
+from interlock.protocol.errors import UsageError
+
+
+def begin(
+    connection: sqlite3.Connection, *, key: str, request_hash: str, fence: int, epoch: int, now: int
+) -> tuple[EffectRow, bool]:
+    """Record an intent, or return what is known of it.
+
+    An effect that a former attempt or a former process left started has become unknown, and is stored as such. Raises
+    UsageError when the key stands for another request, LeaseLostError when a later attempt has begun it already.
+    """
+    inserted = connection.execute(
+        "INSERT INTO effect(key, request_hash, state, epoch, fence, started_at) VALUES (?, ?, 'started', ?, ?, ?) "
+        "ON CONFLICT(key) DO NOTHING RETURNING *",
+        (key, request_hash, epoch, fence, now),
+    ).fetchone()
+    if inserted is not None:
+        return _effect(inserted), True
+    known = _row(connection, key)
+    assert known is not None, "the insert met a row"
+    if known["request_hash"] != request_hash:
+        raise UsageError(
+            f"effect {key} is known for request {known['request_hash']}, not for {request_hash}: "
+            "another request needs a key of its own"
+        )
+    began, begins = (known["epoch"], known["fence"]), (epoch, fence)
+    if begins < began:
+        raise LeaseLostError(
+            f"effect {key} was begun under fence {known['fence']}, {fence} is stale: drop this attempt"
+        )
+    if known["state"] == EffectState.STARTED and begins > began:
+        connection.execute("UPDATE effect SET state = 'unknown' WHERE key = ?", (key,))
+        known = _row(connection, key)
+        assert known is not None, "it was just updated"
+    return _effect(known), False
+
+
+def settle(connection: sqlite3.Connection, *, key: str, state: EffectState, result: str | None, now: int) -> None:
+    """Record an outcome; the same outcome again changes nothing.
+
+    Raises UsageError for a key that was not begun, for `started`, which is no outcome, and for an effect that is done
+    or failed with another outcome.
+    """
+    if state is EffectState.STARTED:
+        raise UsageError(f"effect {key} cannot be settled as started: say done, failed or unknown")
+    known = _row(connection, key)
+    if known is None:
+        raise UsageError(f"effect {key} was not begun: record the intent before acting")
+    if (known["state"], known["result"]) == (state, result):
+        return
+    if known["state"] in {EffectState.DONE, EffectState.FAILED}:
+        raise UsageError(f"effect {key} is {known['state']} already, it cannot become {state}")
+    settled_at = None if state is EffectState.UNKNOWN else now
+    connection.execute(
+        "UPDATE effect SET state = ?, result = ?, settled_at = ? WHERE key = ?", (state, result, settled_at, key)
+    )
+
+
+def forget(connection: sqlite3.Connection, *, key: str) -> None:
+    """Remove an effect that did not happen; an unknown key is ignored. Raises UsageError for one that is done."""
+    known = _row(connection, key)
+    if known is not None and known["state"] == EffectState.DONE:
+        raise UsageError(
+            f"effect {key} is done: what has happened cannot be forgotten, compensate it under another key"
+        )
+    connection.execute("DELETE FROM effect WHERE key = ?", (key,))
+
+
+def _row(connection: sqlite3.Connection, key: str) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = connection.execute("SELECT * FROM effect WHERE key = ?", (key,)).fetchone()
+    return row
+
+
+def _effect(row: sqlite3.Row) -> EffectRow:
+    return EffectRow(
+        key=row["key"],
+        request_hash=row["request_hash"],
+        state=EffectState(row["state"]),
+        fence=row["fence"],
+        result=row["result"],
+        started_at=from_micros(row["started_at"]),
+        settled_at=None if row["settled_at"] is None else from_micros(row["settled_at"]),
+    )

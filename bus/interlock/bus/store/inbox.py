@@ -1,0 +1,234 @@
+"""The inbox: messages taken in once, leased in order, and remembered; it knows neither threads nor commits."""
+
+from __future__ import annotations
+
+__all__ = [
+    "bury",
+    "claim",
+    "counts",
+    "dead",
+    "finish",
+    "next_due",
+    "prune",
+    "receive",
+    "reject",
+    "release",
+    "renew",
+    "retry",
+    "revive",
+    "void_leases",
+]
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from interlock.bus.errors import LeaseLostError
+from interlock.bus.store.moments import from_micros, to_micros
+from interlock.bus.store.records import Claim, DeadRow, InboxMessage, Receipt
+from interlock.protocol.errors import UsageError
+
+_DAY = 86_400_000_000
+
+
+def receive(connection: sqlite3.Connection, message: InboxMessage) -> Receipt:
+    """Insert a message unless its id is known, here or from before pruning."""
+    body_hash = hashlib.sha256(message.body).digest()
+    known = connection.execute(
+        "SELECT body_hash FROM inbox WHERE message_id = ?1 UNION ALL SELECT body_hash FROM seen WHERE message_id = ?1",
+        (message.message_id,),
+    ).fetchone()
+    if known is not None:
+        return Receipt.DUPLICATE if known["body_hash"] == body_hash else Receipt.CONFLICT
+    connection.execute(
+        "INSERT INTO inbox(message_id, sender, type, conversation_id, body, body_hash, reply_to, received_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            message.message_id,
+            message.sender,
+            message.type,
+            message.conversation_id,
+            message.body,
+            body_hash,
+            message.reply_to,
+            to_micros(message.received_at),
+        ),
+    )
+    return Receipt.NEW
+
+
+def reject(connection: sqlite3.Connection, *, body_hash: str, code: str, reason: str, now: int) -> None:
+    """Remember a refused body; the same body again only counts."""
+    connection.execute(
+        "INSERT INTO rejection(body_hash, code, reason, times, first_at, last_at) VALUES (?1, ?2, ?3, 1, ?4, ?4) "
+        "ON CONFLICT(body_hash, code) DO UPDATE SET times = times + 1, last_at = excluded.last_at",
+        (body_hash, code, reason, now),
+    )
+
+
+def claim(connection: sqlite3.Connection, *, limit: int, until: int, now: int) -> tuple[Claim, ...]:
+    """Lease what is claimable, each row under a fencing token that no row had before."""
+    _void(
+        connection,
+        connection.execute("SELECT seq FROM inbox WHERE state = 'leased' AND lease_until <= ?", (now,)).fetchall(),
+        error="the lease ran out",
+        now=now,
+    )
+    rows = connection.execute(
+        "SELECT * FROM inbox_head WHERE not_before IS NULL OR not_before <= ? ORDER BY seq LIMIT ?", (now, limit)
+    ).fetchall()
+    if not rows:
+        return ()
+    (last,) = connection.execute("UPDATE owner SET fence = fence + ? RETURNING fence", (len(rows),)).fetchone()
+    claims = tuple(
+        Claim(row["seq"], _message(row), row["attempts"] + 1, fence, from_micros(until))
+        for fence, row in enumerate(rows, start=last - len(rows) + 1)
+    )
+    connection.executemany(
+        "UPDATE inbox SET state = 'leased', attempts = attempts + 1, not_before = NULL, fence = ?, lease_until = ? "
+        "WHERE seq = ?",
+        [(held.fence, until, held.seq) for held in claims],
+    )
+    return claims
+
+
+def renew(connection: sqlite3.Connection, claims: Sequence[Claim], *, until: int) -> tuple[Claim, ...]:
+    """Prolong the leases that are still held."""
+    return tuple(
+        replace(held, lease_until=from_micros(until))
+        for held in claims
+        if connection.execute(
+            "UPDATE inbox SET lease_until = ? WHERE seq = ? AND fence = ? AND state = 'leased'",
+            (until, held.seq, held.fence),
+        ).rowcount
+    )
+
+
+def finish(connection: sqlite3.Connection, held: Claim, *, now: int) -> None:
+    """Mark a message done."""
+    _settle(connection, held, state="done", ended_at=now)
+
+
+def retry(connection: sqlite3.Connection, held: Claim, *, not_before: int, error: str, now: int) -> None:
+    """Give a message back until a moment."""
+    _settle(connection, held, state="ready", not_before=not_before)
+    _blame(connection, held.seq, error=error, now=now)
+
+
+def release(connection: sqlite3.Connection, held: Claim) -> None:
+    """Give a message back as if it had not been claimed."""
+    _settle(connection, held, state="ready", attempts=held.attempt - 1)
+
+
+def bury(connection: sqlite3.Connection, held: Claim, *, error: str, now: int) -> None:
+    """Put a message among the dead."""
+    _settle(connection, held, state="dead", ended_at=now)
+    _blame(connection, held.seq, error=error, now=now)
+
+
+def void_leases(connection: sqlite3.Connection, *, now: int) -> int:
+    """Take every lease from an owner that is proven dead; the attempts count. Returns how many."""
+    rows = connection.execute("SELECT seq FROM inbox WHERE state = 'leased'").fetchall()
+    _void(connection, rows, error="the process ended during the attempt", now=now)
+    return len(rows)
+
+
+def dead(connection: sqlite3.Connection, *, limit: int) -> tuple[DeadRow, ...]:
+    """Return the dead with their histories."""
+    rows = connection.execute("SELECT * FROM inbox WHERE state = 'dead' ORDER BY seq LIMIT ?", (limit,)).fetchall()
+    return tuple(DeadRow(row["seq"], _message(row), row["attempts"], _history(connection, row["seq"])) for row in rows)
+
+
+def revive(connection: sqlite3.Connection, *, seq: int) -> None:
+    """Make a dead message ready; its history stays, its attempts start anew."""
+    revived = connection.execute(
+        "UPDATE inbox SET state = 'ready', attempts = 0, ended_at = NULL WHERE seq = ? AND state = 'dead'", (seq,)
+    )
+    if not revived.rowcount:
+        raise UsageError(f"message number {seq} is not among the dead; list them to see which are")
+
+
+def next_due(connection: sqlite3.Connection) -> int | None:
+    """Return when the first retry becomes due or lease runs out; a retry that is held back does not count."""
+    row = connection.execute(
+        "SELECT min(moment) FROM ("
+        "SELECT min(not_before) AS moment FROM inbox_head WHERE state = 'ready' AND not_before IS NOT NULL "
+        "UNION ALL SELECT min(lease_until) FROM inbox WHERE state = 'leased')"
+    ).fetchone()
+    moment: int | None = row[0]
+    return moment
+
+
+def counts(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    """Return how many messages are ready, leased and dead."""
+    row = connection.execute(
+        "SELECT (SELECT count(*) FROM inbox WHERE state = 'ready'), "
+        "(SELECT count(*) FROM inbox WHERE state = 'leased'), (SELECT count(*) FROM inbox WHERE state = 'dead')"
+    ).fetchone()
+    return (row[0], row[1], row[2])
+
+
+def prune(connection: sqlite3.Connection, *, older_than: int, limit: int) -> int:
+    """Move the keys of some done messages to `seen` and delete their rows; returns how many."""
+    rows = connection.execute(
+        "SELECT seq, message_id, body_hash, ended_at FROM inbox WHERE state = 'done' AND ended_at < ? "
+        "ORDER BY ended_at LIMIT ?",
+        (older_than, limit),
+    ).fetchall()
+    connection.executemany(
+        "INSERT INTO seen(message_id, body_hash, day) VALUES (?, ?, ?)",
+        [(row["message_id"], row["body_hash"], row["ended_at"] // _DAY) for row in rows],
+    )
+    connection.executemany("DELETE FROM inbox WHERE seq = ?", [(row["seq"],) for row in rows])
+    return len(rows)
+
+
+def _settle(
+    connection: sqlite3.Connection,
+    held: Claim,
+    *,
+    state: str,
+    attempts: int | None = None,
+    not_before: int | None = None,
+    ended_at: int | None = None,
+) -> None:
+    """End a lease, if the claim still has it; attempts stay as they are unless given."""
+    settled = connection.execute(
+        "UPDATE inbox SET lease_until = NULL, state = ?, attempts = coalesce(?, attempts), "
+        "not_before = ?, ended_at = ? "
+        "WHERE seq = ? AND fence = ? AND state = 'leased'",
+        (state, attempts, not_before, ended_at, held.seq, held.fence),
+    )
+    if not settled.rowcount:
+        raise LeaseLostError(
+            f"message {held.message.message_id} is no longer held under fence {held.fence} (attempt {held.attempt}): "
+            "its lease has ended; drop the result, the message is done or will be attempted again"
+        )
+
+
+def _void(connection: sqlite3.Connection, rows: Iterable[sqlite3.Row], *, error: str, now: int) -> None:
+    for row in rows:
+        connection.execute("UPDATE inbox SET state = 'ready', lease_until = NULL WHERE seq = ?", (row["seq"],))
+        _blame(connection, row["seq"], error=error, now=now)
+
+
+def _blame(connection: sqlite3.Connection, seq: int, *, error: str, now: int) -> None:
+    connection.execute("INSERT INTO failure(seq, at, error) VALUES (?, ?, ?)", (seq, now, error))
+
+
+def _history(connection: sqlite3.Connection, seq: int) -> tuple[str, ...]:
+    rows = connection.execute("SELECT error FROM failure WHERE seq = ? ORDER BY number", (seq,))
+    return tuple(row["error"] for row in rows)
+
+
+def _message(row: sqlite3.Row) -> InboxMessage:
+    return InboxMessage(
+        message_id=row["message_id"],
+        sender=row["sender"],
+        type=row["type"],
+        conversation_id=row["conversation_id"],
+        body=row["body"],
+        received_at=from_micros(row["received_at"]),
+        reply_to=row["reply_to"],
+    )

@@ -1,0 +1,143 @@
+"""A look into another process's store: a second connection that can only read, beside the owner's lock.
+
+For command lines and consoles. The owner's writes are seen as they are committed, and are never held up.
+"""
+
+from __future__ import annotations
+
+__all__ = ["StoreReader"]
+
+import os
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from interlock.bus.store import approvals, audit, workflows
+from interlock.bus.store.migrations import MIGRATIONS
+from interlock.bus.store.moments import from_micros
+from interlock.bus.store.records import ApprovalRow, AuditRow, TimerRow, WorkflowRow
+from interlock.bus.store.writer import StoreUnavailableError
+from interlock.protocol.errors import UsageError
+
+_BUSY_TIMEOUT = 5.0
+
+
+class StoreReader:
+    """Reads one agent's SQLite file; use it as a context manager, in one thread.
+
+    Every call is a transaction of its own that takes microseconds, so it is not asynchronous. Any call may raise
+    StoreUnavailableError when the file cannot be read.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, *, path: Path) -> None:
+        """Prefer `open`."""
+        self._connection = connection
+        self._path = path
+
+    def __repr__(self) -> str:
+        return f"StoreReader({str(self._path)!r})"
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> StoreReader:
+        """Open the file for reading; its owner may be at work, or gone.
+
+        Raises UsageError when there is no such store, or it is not of this release, StoreUnavailableError when it
+        cannot be opened.
+        """
+        file = Path(path)
+        if not file.is_file():
+            raise UsageError(f"there is no store {file}: has its agent been started with this state_dir?")
+        try:
+            connection = sqlite3.connect(
+                f"{file.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT
+            )
+        except sqlite3.Error as error:
+            raise StoreUnavailableError(f"the store {file} cannot be opened for reading: {error}") from error
+        connection.row_factory = sqlite3.Row
+        reader = cls(connection, path=file)
+        try:
+            reader._check_schema()
+        except BaseException:
+            connection.close()
+            raise
+        return reader
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file. Idempotent."""
+        self._connection.close()
+
+    def workflow(self, workflow_id: str) -> WorkflowRow | None:
+        """Return one workflow's stored state."""
+        with self._reading() as db:
+            return workflows.load(db, workflow_id)
+
+    def workflows(self) -> tuple[WorkflowRow, ...]:
+        """Return all workflows, the latest updated first."""
+        with self._reading() as db:
+            return workflows.every(db)
+
+    def timers(self, conversation_id: str) -> tuple[TimerRow, ...]:
+        """Return the timers that a conversation has set, the next one first."""
+        with self._reading() as db:
+            rows = db.execute(
+                "SELECT name, due_at FROM timer WHERE conversation_id = ? ORDER BY due_at, name", (conversation_id,)
+            ).fetchall()
+        return tuple(TimerRow(conversation_id, row["name"], from_micros(row["due_at"])) for row in rows)
+
+    def approval(self, approval_id: str) -> ApprovalRow | None:
+        """Return one approval."""
+        with self._reading() as db:
+            return approvals.load(db, approval_id)
+
+    def approvals(self, *, conversation_id: str | None = None) -> tuple[ApprovalRow, ...]:
+        """Return a conversation's approvals, or everyone's, oldest first."""
+        with self._reading() as db:
+            return approvals.of_conversation(db, conversation_id)
+
+    def audit(self, *, conversation_id: str | None = None) -> tuple[AuditRow, ...]:
+        """Return a conversation's audit trail, or the whole of it, in order."""
+        with self._reading() as db:
+            return audit.trail(db, conversation_id)
+
+    def inbox_state(self, message_id: str) -> str | None:
+        """Return what became of a message: `ready`, `leased`, `done` or `dead`; None when it is not in the inbox."""
+        with self._reading() as db:
+            row = db.execute("SELECT state FROM inbox WHERE message_id = ?", (message_id,)).fetchone()
+        return None if row is None else str(row["state"])
+
+    def consequences(self, message_id: str) -> tuple[bytes, ...]:
+        """Return the encoded messages that the agent has sent, or is about to send, because of this one, in order."""
+        with self._reading() as db:
+            rows = db.execute("SELECT body FROM outbox WHERE causation_id = ? ORDER BY seq", (message_id,)).fetchall()
+        return tuple(bytes(row["body"]) for row in rows)
+
+    def _check_schema(self) -> None:
+        with self._reading() as db:
+            tables = {row["name"] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if "schema_version" not in tables:
+                raise UsageError(f"{self._path} is not an agent's store: give the state_dir of the running agents")
+            schema: int = db.execute("SELECT coalesce(max(number), 0) FROM schema_version").fetchone()[0]
+        known = max(migration.number for migration in MIGRATIONS)
+        if schema != known:
+            raise UsageError(
+                f"the store {self._path} has schema {schema}, this release reads {known}: "
+                "use the release that the agents run, or start them with this one"
+            )
+
+    @contextmanager
+    def _reading(self) -> Generator[sqlite3.Connection]:
+        try:
+            yield self._connection
+        except sqlite3.Error as error:
+            raise StoreUnavailableError(f"the store {self._path} cannot be read: {error}") from error

@@ -1,0 +1,102 @@
+"""One private RabbitMQ per test session, and both transports behind one fixture."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import aio_pika
+import pytest
+from anyio.from_thread import start_blocking_portal
+
+from bus.harness import AGENTS, ALLOWED, RESTRICTED, Harness
+from interlock.bus.memory import MemoryBroker
+from interlock.bus.private_broker import PrivateBroker, find_server
+from interlock.bus.rabbitmq import ADMIN, RabbitTransport, definitions
+from interlock.bus.rabbitmq.topology import parking_queue
+from interlock.bus.transport import AgentQueue, Topology, Transport
+
+MISSING = "no rabbitmq-server: `make test` installs it, or `apt-get install --no-install-recommends rabbitmq-server`"
+
+
+def topology(agents: tuple[str | AgentQueue, ...]) -> Topology:
+    return Topology(tuple(AgentQueue(agent) if isinstance(agent, str) else agent for agent in agents))
+
+
+class MemoryHarness:
+    """The in-process broker."""
+
+    name = "memory"
+
+    def __init__(self) -> None:
+        self._broker = MemoryBroker()
+        self._open: list[Transport] = []
+
+    async def declare(self, *agents: str | AgentQueue) -> None:
+        self._broker.declare(topology(agents))
+
+    async def connect(self, identity: str) -> Transport:
+        self._open.append(transport := self._broker.connect(identity))
+        return transport
+
+    async def aclose(self) -> None:
+        for transport in self._open:
+            await transport.aclose()
+
+
+class RabbitHarness:
+    """The session's RabbitMQ, with the test's queues removed afterwards."""
+
+    name = "rabbitmq"
+
+    def __init__(self, broker: PrivateBroker) -> None:
+        self._broker = broker
+        self._open: list[Transport] = []
+        self._declared: set[str] = set()
+
+    async def declare(self, *agents: str | AgentQueue) -> None:
+        wanted = topology(agents)
+        self._declared |= {agent.agent for agent in wanted.agents}
+        await (await self.connect(ADMIN)).declare(wanted)
+
+    async def connect(self, identity: str) -> Transport:
+        transport = await RabbitTransport.connect(self._broker.url(identity), identity=identity, watch=0.5)
+        self._open.append(transport)
+        return transport
+
+    async def aclose(self) -> None:
+        for transport in self._open:
+            await transport.aclose()
+        async with await aio_pika.connect(self._broker.url()) as connection, connection.channel() as channel:
+            for agent in self._declared:
+                await channel.queue_delete(agent)
+                await channel.queue_delete(parking_queue(agent))
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBroker]:
+    """A running broker with a user per agent, shared by the session; tests leave no queue behind."""
+    if find_server() is None:
+        pytest.fail(MISSING)
+    directory: Path = tmp_path_factory.mktemp("rabbitmq")
+    broker = PrivateBroker(
+        directory, definitions=definitions(ALLOWED | {RESTRICTED: {("beta-agent", "ping")}}, observers=AGENTS)
+    )
+    with start_blocking_portal("asyncio") as portal, portal.wrap_async_context_manager(broker):
+        yield broker
+
+
+@pytest.fixture
+async def rabbit(rabbitmq: PrivateBroker) -> AsyncIterator[RabbitHarness]:
+    """RabbitMQ alone, for what only it does."""
+    harness = RabbitHarness(rabbitmq)
+    yield harness
+    await harness.aclose()
+
+
+@pytest.fixture(params=["memory", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
+async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Harness]:
+    """Each transport in turn."""
+    harness = MemoryHarness() if request.param == "memory" else RabbitHarness(request.getfixturevalue("rabbitmq"))
+    yield harness
+    await harness.aclose()

@@ -1,0 +1,106 @@
+"""The child of the crash test: works its input off and is killed, by itself at a fail point or by its parent.
+
+Arguments: database, world, fail point (or `none`), at which passing of it to die, message numbers to offer. The world
+is a file that stands for an outside system: each line is an effect that has really happened.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+
+from interlock.bus.clock import SystemClock
+from interlock.bus.store.records import Claim, Commit, EffectState, InboxMessage, OutboxMessage, WorkflowRow
+from interlock.bus.store.sqlite import SqliteStore
+
+CONVERSATIONS = 7
+
+
+def deadly(point: str, passing: int) -> Callable[[str], None]:
+    """Return a hook that kills this process when it passes a point for the nth time."""
+    left = passing
+
+    def reach(name: str) -> None:
+        nonlocal left
+        if name == point:
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return reach
+
+
+class World:
+    """The outside system: one fsynced line per effect."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def act(self, key: str) -> None:
+        with self._path.open("a") as file:
+            file.write(f"{key}\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def has(self, key: str) -> bool:
+        return self._path.exists() and key in self._path.read_text().split()
+
+
+async def work(store: SqliteStore, claim: Claim, world: World, reach: Callable[[str], None]) -> None:
+    """Handle one message: an effect under its key, then state, answer and done mark together."""
+    reach("claimed")
+    key = f"effect-{claim.message.message_id}"
+    row, new = await store.begin_effect(key, request_hash="r", fence=claim.fence)
+    reach("intended")
+    if new or (row.state is EffectState.UNKNOWN and not world.has(key)):
+        world.act(key)
+        reach("acted")
+    await store.settle_effect(key, state=EffectState.DONE, result=None)
+    reach("settled")
+    now = datetime.now(UTC)
+    conversation = claim.message.conversation_id
+    stored = await store.workflow(conversation)
+    version = 1 if stored is None else stored.version + 1
+    answer = OutboxMessage(f"answer-{claim.message.message_id}", "qa-agent", "answer", conversation, b"{}", now)
+    state = WorkflowRow(conversation, "count", version, "counting", False, str(version).encode(), now)
+    await store.finish(claim, Commit(outgoing=(answer,), workflow=state))
+    reach("finished")
+
+
+async def relay(store: SqliteStore, sent: World, reach: Callable[[str], None]) -> None:
+    """Publish into a file; at least once."""
+    waiting = await store.unsent(limit=99)
+    for message in waiting:
+        sent.act(message.message_id)
+    reach("published")
+    await store.mark_sent([message.message_id for message in waiting])
+    reach("marked")
+
+
+async def main(database: str, world: str, point: str, passing: int, offered: Sequence[str]) -> None:
+    """Offer the messages twice, and work until nothing is left."""
+    reach = deadly(point, passing)
+    store = await SqliteStore.open(database, agent="devops-agent", clock=SystemClock(), fail_point=reach)
+    print("open", flush=True)
+    for number in (*offered, *offered):
+        conversation = f"c{int(number) % CONVERSATIONS}"
+        await store.receive(InboxMessage(number, "coordinator", "work", conversation, b"{}", datetime.now(UTC)))
+        reach("received")
+    while claims := await store.claim(limit=3, lease=60.0):
+        async with anyio.create_task_group() as workers:
+            for claim in claims:
+                workers.start_soon(work, store, claim, World(Path(world)), reach)
+        await relay(store, World(Path(f"{world}.sent")), reach)
+    await relay(store, World(Path(f"{world}.sent")), reach)
+    await store.aclose()
+
+
+if __name__ == "__main__":
+    database, world, point, passing, *offered = sys.argv[1:]
+    anyio.run(main, database, world, point, int(passing), offered)

@@ -1,0 +1,76 @@
+"""A TCP proxy that breaks connections on request, so that a broker's loss can be made without touching the broker."""
+
+from __future__ import annotations
+
+__all__ = ["TcpProxy"]
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import anyio
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class TcpProxy:
+    """Forwards every connection to one port of 127.0.0.1 until it is told to break them."""
+
+    def __init__(self, upstream: int) -> None:
+        self.port = 0
+        self.accepted = 0
+        self._upstream = upstream
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._flowing = anyio.Event()
+        self._flowing.set()
+
+    @classmethod
+    @asynccontextmanager
+    async def to(cls, upstream: int) -> AsyncIterator[TcpProxy]:
+        """Listen on a free port for the length of the context."""
+        proxy = cls(upstream)
+        server = await asyncio.start_server(proxy._serve, "127.0.0.1", 0)
+        proxy.port = server.sockets[0].getsockname()[1]
+        try:
+            yield proxy
+        finally:
+            server.close()
+            proxy.restore()
+            proxy.reset()
+            await server.wait_closed()
+
+    def reset(self) -> None:
+        """Break every connection with a TCP reset."""
+        for writer in tuple(self._writers):
+            if raw := writer.get_extra_info("socket"):
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            writer.transport.abort()
+
+    def silence(self) -> None:
+        """Let connections stay open and carry nothing, as a pulled cable does."""
+        self._flowing = anyio.Event()
+
+    def restore(self) -> None:
+        """Let what was held back flow."""
+        self._flowing.set()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._upstream)
+        self._writers |= {writer, up_writer}
+        try:
+            await asyncio.gather(self._pump(reader, up_writer), self._pump(up_reader, writer))
+        finally:
+            self._writers -= {writer, up_writer}
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while chunk := await reader.read(65_536):
+                await self._flowing.wait()
+                writer.write(chunk)
+                await writer.drain()
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
