@@ -134,7 +134,8 @@ def test_a_named_file_that_is_missing_is_an_error() -> None:
 
 def test_no_secret_is_in_a_repr_or_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     write(
-        f'broker_url = "amqp://u:{CANARY}@host/v"\n[broker]\npassword = "{CANARY}"\n[broker.passwords]\nx = "{CANARY}"\n'
+        f'broker_url = "amqp://u:{CANARY}@host/v"\n[broker]\npassword = "{CANARY}"\n'
+        f'[broker.passwords]\nx = "{CANARY}"\n'
         f'[jira]\ntoken = "{CANARY}"\n[aws]\nsecret_access_key = "{CANARY}"\n[kubernetes]\ntoken = "{CANARY}"\n'
         f'[chat.slack]\n"#ops" = "{CANARY}"\n[chat.discord]\nops = "{CANARY}"\n'
     )
@@ -152,7 +153,7 @@ def test_no_secret_is_in_a_repr_or_an_error(monkeypatch: pytest.MonkeyPatch) -> 
 
 NESTED = {
     "broker_url": ["amqp://a/v", "amqp://b/v"],
-    "state_dir": "/var/lib/it's \"here\"",
+    "state_dir": '/var/lib/it\'s "here"',
     "jira": {"url": "http://127.0.0.1:1", "token": "한국어\x7f\n", "cloud": False, "user": None},
     "chat": {"slack": {"#ops": "http://127.0.0.1:2", "일반": "http://127.0.0.1:3"}, "discord": {}},
     "backend": {"pool_size": 5},

@@ -7,7 +7,7 @@ __all__ = ["TcpProxy"]
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
 import anyio
@@ -28,7 +28,7 @@ class TcpProxy:
 
     @classmethod
     @asynccontextmanager
-    async def to(cls, upstream: int) -> AsyncIterator[TcpProxy]:
+    async def to(cls, upstream: int) -> AsyncGenerator[TcpProxy]:
         """Listen on a free port for the length of the context."""
         proxy = cls(upstream)
         server = await asyncio.start_server(proxy._serve, "127.0.0.1", 0)

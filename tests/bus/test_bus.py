@@ -110,8 +110,9 @@ async def test_what_a_subscriber_cannot_read_is_parked(broker: Harness) -> None:
     await (await broker.connect("alpha-agent")).publish(outgoing(b"no message"))
     async with anyio.create_task_group() as group:
         group.start_soon(beta.subscribe, answer)
-        [parked] = await eventually(beta.transport.parked, lambda found: len(found) == 1)
+        await eventually(beta.transport.parked, lambda found: len(found) == 1)
         group.cancel_scope.cancel()
+    [parked] = await beta.transport.parked()
     assert (parked.body, parked.reason) == (b"no message", "rejected")
 
 
@@ -131,8 +132,9 @@ async def test_what_a_subscriber_cannot_handle_is_tried_again_or_parked(
 
     async with anyio.create_task_group() as group:
         group.start_soon(beta.subscribe, fail)
-        [parked] = await eventually(beta.transport.parked, lambda found: len(found) == 1)
+        await eventually(beta.transport.parked, lambda found: len(found) == 1)
         group.cancel_scope.cancel()
+    [parked] = await beta.transport.parked()
     assert parked.reason == reason
     assert attempts == (3 if error is TransientError else 1)
 

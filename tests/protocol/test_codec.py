@@ -27,7 +27,7 @@ from interlock.protocol.strict_json import MAX_BYTES
 from message_strategies import message_documents
 
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
-QUICK = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 BEYOND_SCHEMAS = ("decimal places", "digits", "at least 100 GB")
 """What a JSON Schema does not say: how exactly sums are kept, and rules across fields."""
 JSON = st.recursive(
@@ -58,7 +58,7 @@ def test_every_message_that_its_schema_allows_survives_decoding_encoding_and_dec
     survives()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=400))
 def test_arbitrary_bytes_are_refused_with_one_typed_error(body: bytes) -> None:
     with pytest.raises(InvalidMessageError):
@@ -67,14 +67,14 @@ def test_arbitrary_bytes_are_refused_with_one_typed_error(body: bytes) -> None:
         decode_bare(body, now=NOW)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(JSON)
 def test_arbitrary_json_is_refused_with_one_typed_error(value: object) -> None:
     with pytest.raises(InvalidMessageError):
         decode(json.dumps(value).encode("utf-8", "surrogatepass"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.sampled_from([message.declaration.type for message in CATALOGUE]),
     st.dictionaries(st.sampled_from(["from", "to", "payload", "id", "version", "sentAt", "deadline", "hops"]), JSON),

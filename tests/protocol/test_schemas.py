@@ -20,10 +20,11 @@ from message_strategies import message_documents
 ROOT = Path(__file__).parent.parent.parent
 MESSAGES = ROOT / "tests" / "fixtures" / "messages"
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
+EXPORTED = export()
 
 
 def validator(name: str) -> Draft202012Validator:
-    return Draft202012Validator(json.loads((ROOT / "schemas" / f"{name}.v1.json").read_bytes()))
+    return Draft202012Validator(json.loads(EXPORTED[f"{name}.v1.json"]))
 
 
 def completed(name: str) -> dict[str, Any]:
@@ -36,9 +37,9 @@ def test_the_committed_schemas_are_in_step_with_the_code() -> None:
     assert check(ROOT / "schemas") == (), "run: python -m interlock.protocol.schemas export schemas"
 
 
-@pytest.mark.parametrize("name", [name for name in export() if name != "index.json"])
+@pytest.mark.parametrize("name", [name for name in EXPORTED if name != "index.json"])
 def test_each_schema_is_a_valid_and_described_draft_2020_12_schema(name: str) -> None:
-    schema = json.loads(export()[name])
+    schema = json.loads(EXPORTED[name])
 
     Draft202012Validator.check_schema(schema)
     assert schema["$schema"] == Draft202012Validator.META_SCHEMA["$schema"]
@@ -82,7 +83,7 @@ def test_wrong_values_are_wrong_for_the_schema_too_but_for_what_json_schema_cann
 def test_what_the_strategies_of_other_tests_generate_is_valid(message: type[Message]) -> None:
     schema = validator(message.declaration.type)
 
-    @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(message_documents(message))
     def is_valid(document: dict[str, Any]) -> None:
         schema.validate(document)
@@ -91,14 +92,14 @@ def test_what_the_strategies_of_other_tests_generate_is_valid(message: type[Mess
 
 
 def test_attributes_are_described_by_the_text_below_them() -> None:
-    schema = json.loads(export()["infrastructure_apply.v1.json"])
+    schema = json.loads(EXPORTED["infrastructure_apply.v1.json"])
 
     described = schema["$defs"]["InfrastructureApply"]["properties"]["approvedBy"]["description"]
     assert described == "A person for production; the policy that allows it elsewhere."
 
 
 def test_the_index_tells_what_each_message_is_for() -> None:
-    entries = {entry["type"]: entry for entry in json.loads(export()["index.json"])["messages"]}
+    entries = {entry["type"]: entry for entry in json.loads(EXPORTED["index.json"])["messages"]}
 
     assert len(entries) == len(CATALOGUE)
     assert entries["infrastructure_ready"] == {
@@ -114,11 +115,11 @@ def test_the_index_tells_what_each_message_is_for() -> None:
 
 
 def test_the_same_catalogue_gives_the_same_bytes() -> None:
-    assert export() == export()
+    assert export() == EXPORTED
 
 
 def test_the_check_names_missing_outdated_and_unexpected_files(tmp_path: Path) -> None:
-    for name, content in export().items():
+    for name, content in EXPORTED.items():
         (tmp_path / name).write_bytes(content)
     (tmp_path / "index.json").unlink()
     (tmp_path / "plan_ready.v1.json").write_bytes(b"{}")

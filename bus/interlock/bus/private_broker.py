@@ -11,7 +11,6 @@ __all__ = ["PrivateBroker", "find_server"]
 import asyncio
 import os
 import re
-import secrets
 import shutil
 import signal
 from contextlib import suppress
@@ -23,7 +22,8 @@ from urllib.parse import quote
 import anyio
 
 from interlock.bus.errors import BrokerUnavailableError
-from interlock.bus.private_process import PrivateProcess, free_port
+from interlock.bus.private_node import SEARCH_PATH, PrivateNode
+from interlock.bus.private_process import PrivateProcess
 from interlock.bus.rabbitmq.definitions import ADMIN, VHOST, Definitions
 from interlock.protocol.errors import UsageError
 
@@ -35,7 +35,6 @@ _PLACES = (
 )
 _READY = b"Server startup complete"
 _POLL = 0.05
-_ON_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def find_server() -> Path | None:
@@ -51,16 +50,14 @@ class PrivateBroker:
     """
 
     def __init__(self, directory: Path, *, definitions: Definitions, server: Path | None = None) -> None:
-        self._directory = directory
+        self._node = PrivateNode(directory)
         self._definitions = definitions
         self._server = server
-        self._node = f"interlock-{secrets.token_hex(3)}@localhost"
-        self._port, self._dist_port, self._epmd_port = free_port(), free_port(), free_port()
         self._broker: PrivateProcess | None = None
         self._epmd: PrivateProcess | None = None
 
     def __repr__(self) -> str:
-        return f"PrivateBroker(directory={str(self._directory)!r}, port={self._port}, running={self.is_running})"
+        return f"PrivateBroker(directory={str(self._node.directory)!r}, port={self.port}, running={self.is_running})"
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -75,7 +72,7 @@ class PrivateBroker:
     @property
     def port(self) -> int:
         """The AMQP port on 127.0.0.1, the same after a restart."""
-        return self._port
+        return self._node.port
 
     @property
     def pid(self) -> int:
@@ -92,7 +89,11 @@ class PrivateBroker:
     @property
     def version(self) -> str:
         """RabbitMQ's version as its console states it, e.g. `3.10.8`; empty before it is ready."""
-        found = re.search(rb"Starting RabbitMQ (\S+)", self._console.read_bytes()) if self._console.exists() else None
+        found = (
+            re.search(rb"Starting RabbitMQ (\S+)", self._node.console.read_bytes())
+            if self._node.console.exists()
+            else None
+        )
         return found.group(1).decode() if found else ""
 
     def url(self, user: str = ADMIN) -> str:
@@ -101,7 +102,7 @@ class PrivateBroker:
             password = self._definitions.passwords[user]
         except KeyError as error:
             raise UsageError(f"the private broker has no user '{user}'; name it in its definitions") from error
-        return f"amqp://{quote(user)}:{quote(password)}@127.0.0.1:{self._port}/{quote(VHOST)}"
+        return f"amqp://{quote(user)}:{quote(password)}@127.0.0.1:{self.port}/{quote(VHOST)}"
 
     async def start(self, *, timeout: float = 60.0) -> None:
         """Return when it accepts connections; `timeout` is in seconds.
@@ -115,12 +116,15 @@ class PrivateBroker:
             )
         if self.is_running:
             return
-        self._write_files()
+        self._node.write_files(self._definitions.to_json())
         try:
             await self._start_epmd()
-            started_at = self._console.stat().st_size if self._console.exists() else 0
+            started_at = self._node.console.stat().st_size if self._node.console.exists() else 0
             self._broker = await PrivateProcess.start(
-                [str(server)], environment=self._environment(), directory=self._directory, console=self._console
+                [str(server)],
+                environment=self._node.environment(),
+                directory=self._node.directory,
+                console=self._node.console,
             )
             await self._wait_until_ready(self._broker, console_offset=started_at, timeout=timeout)
         except BaseException:
@@ -146,6 +150,35 @@ class PrivateBroker:
         await self.stop()
         await self.start(timeout=timeout)
 
+    async def control(self, *arguments: str, timeout: float = 30.0) -> str:
+        """Run `rabbitmqctl` against this node and return what it prints; `timeout` is in seconds.
+
+        Raises UsageError when it fails, with its output.
+        """
+        server = self._server or find_server()
+        assert server is not None, "a broker that runs was started from a server"
+        process = await asyncio.create_subprocess_exec(
+            str(server.with_name("rabbitmqctl")),
+            "--node",
+            self._node.name,
+            *arguments,
+            env=self._node.environment(),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            with anyio.fail_after(timeout):
+                output, _ = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                with anyio.CancelScope(shield=True):
+                    await process.wait()
+        if process.returncode:
+            raise UsageError(f"rabbitmqctl {' '.join(arguments)} failed: {output.decode(errors='replace').strip()}")
+        return output.decode(errors="replace")
+
     def freeze(self) -> None:
         """Stop the process without ending it (SIGSTOP): connections stay open and silent."""
         if self._broker:
@@ -156,66 +189,17 @@ class PrivateBroker:
         if self._broker:
             self._broker.signal(signal.SIGCONT)
 
-    @property
-    def _console(self) -> Path:
-        return self._directory / "console.log"
-
-    def _write_files(self) -> None:
-        for name in ("home", "data", "log", "generated", "schema"):
-            (self._directory / name).mkdir(parents=True, exist_ok=True)
-        cookie = self._directory / "home" / ".erlang.cookie"
-        if not cookie.exists():
-            cookie.touch(mode=0o600)
-            cookie.write_text(secrets.token_hex(20))
-            cookie.chmod(0o400)
-        (self._directory / "enabled_plugins").write_text("[].\n")
-        definitions = self._directory / "definitions.json"
-        definitions.touch(mode=0o600)
-        definitions.write_text(self._definitions.to_json())
-        (self._directory / "rabbitmq.conf").write_text(
-            f"listeners.tcp.1 = 127.0.0.1:{self._port}\n"
-            "loopback_users = none\n"
-            "log.console = true\n"
-            "log.console.level = info\n"
-            "log.file = false\n"
-            f"load_definitions = {definitions}\n"
-        )
-
-    def _environment(self) -> dict[str, str]:
-        directory = self._directory
-        return {
-            "PATH": _ON_PATH,
-            "HOME": str(directory / "home"),
-            "LANG": "C.UTF-8",
-            "RABBITMQ_NODENAME": self._node,
-            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
-            "RABBITMQ_CONFIG_FILE": str(directory / "rabbitmq.conf"),
-            "RABBITMQ_ADVANCED_CONFIG_FILE": str(directory / "advanced.config"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(directory / "enabled_plugins"),
-            "RABBITMQ_MNESIA_BASE": str(directory / "data"),
-            "RABBITMQ_LOG_BASE": str(directory / "log"),
-            "RABBITMQ_GENERATED_CONFIG_DIR": str(directory / "generated"),
-            "RABBITMQ_SCHEMA_DIR": str(directory / "schema"),
-            "RABBITMQ_PID_FILE": str(directory / "pid"),
-            "RABBITMQ_DIST_PORT": str(self._dist_port),
-            "ERL_CRASH_DUMP_SECONDS": "0",
-            "ERL_EPMD_PORT": str(self._epmd_port),
-            "ERL_EPMD_ADDRESS": "127.0.0.1",
-            # The script then replaces itself by the Erlang VM, so that our child is the VM.
-            "RUNNING_UNDER_SYSTEMD": "true",
-        }
-
     async def _start_epmd(self) -> None:
         """Start a port mapper of our own: one that the VM starts would outlive it."""
-        epmd = shutil.which("epmd", path=_ON_PATH)
+        epmd = shutil.which("epmd", path=SEARCH_PATH)
         if epmd is None:
             raise UsageError("Erlang's epmd is not installed beside rabbitmq-server; reinstall erlang-base")
         await self._stop_epmd()
         self._epmd = await PrivateProcess.start(
-            [epmd, "-port", str(self._epmd_port), "-address", "127.0.0.1"],
-            environment={"PATH": _ON_PATH},
-            directory=self._directory,
-            console=self._directory / "epmd.log",
+            [epmd, "-port", str(self._node.epmd_port), "-address", "127.0.0.1"],
+            environment={"PATH": SEARCH_PATH},
+            directory=self._node.directory,
+            console=self._node.directory / "epmd.log",
         )
 
     async def _stop_epmd(self) -> None:
@@ -225,13 +209,13 @@ class PrivateBroker:
     async def _wait_until_ready(self, broker: PrivateProcess, *, console_offset: int, timeout: float) -> None:
         with anyio.move_on_after(timeout):
             while broker.is_running:
-                with self._console.open("rb") as console:
+                with self._node.console.open("rb") as console:
                     console.seek(console_offset)
-                    if _READY in console.read() and await _speaks_amqp(self._port):
+                    if _READY in console.read() and await _speaks_amqp(self.port):
                         return
                 await anyio.sleep(_POLL)
         state = f"ended with {broker.exit_code}" if not broker.is_running else f"was not ready after {timeout:g} s"
-        raise BrokerUnavailableError(f"the private RabbitMQ {state}; its console is {self._console}")
+        raise BrokerUnavailableError(f"the private RabbitMQ {state}; its console is {self._node.console}")
 
 
 async def _speaks_amqp(port: int) -> bool:

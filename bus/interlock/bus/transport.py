@@ -138,8 +138,9 @@ class AgentQueue:
     announcements: frozenset[str] = frozenset()
     """Types sent to `all` that it wants."""
     delivery_limit: int = 5
+    """How often a message may return to the queue before it is parked: it is attempted once more than that."""
     max_length: int = 1_000_000
-    """Messages; past it publishes are refused, never dropped."""
+    """Messages; past it publishes are refused, never dropped. Those in flight at that moment may still pass."""
 
 
 @dataclass(frozen=True, slots=True)

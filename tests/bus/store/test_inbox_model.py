@@ -191,5 +191,5 @@ class InboxMachine(RuleBasedStateMachine):
 
 TestInbox = InboxMachine.TestCase
 TestInbox.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

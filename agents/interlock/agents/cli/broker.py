@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+import anyio
+
 from interlock.agents.settings import Settings
 from interlock.bus.clock import Clock
 from interlock.bus.rabbitmq import RabbitTransport
@@ -38,7 +40,8 @@ async def connected(settings: Settings, *, identity: str, clock: Clock) -> Async
     try:
         yield transport
     finally:
-        await transport.aclose()
+        with anyio.CancelScope(shield=True):
+            await transport.aclose()
 
 
 def outgoing_of(envelope: Envelope[Any]) -> Outgoing:

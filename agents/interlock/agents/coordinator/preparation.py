@@ -4,6 +4,8 @@ from __future__ import annotations
 
 __all__ = ["Preparation"]
 
+from decimal import Decimal
+
 from interlock.agents.agent import Answer, to
 from interlock.agents.coordinator.gates import Gates
 from interlock.agents.coordinator.states import ChangeStates
@@ -22,6 +24,9 @@ from interlock.protocol.messages.handoff import SecurityReviewResult
 from interlock.protocol.messages.task import InputProvided, InputRequired, TaskAccepted, TaskProgress
 from interlock.protocol.roles import CONSOLE
 from interlock.protocol.values import Environment
+
+_MODEST_OVERRUN = Decimal("1.25")
+"""Times the budget, up to which the risk of approving an estimate is called medium rather than high."""
 
 _PROGRESS = {
     ("estimated", "in_progress"): ChangeStates.in_progress,
@@ -86,7 +91,9 @@ class Preparation(Gates):
             f"{self.data.jira_issue} costs {estimate.monthly} {estimate.currency} a month, "
             f"{budget.monthly} {budget.currency} are budgeted"
         )
-        return self.open_gate(ApprovalSubject.BUDGET, estimate.digest, summary, risk=Risk.MEDIUM)
+        modest = budget.currency == estimate.currency and estimate.monthly <= budget.monthly * _MODEST_OVERRUN
+        risk = Risk.MEDIUM if modest else Risk.HIGH
+        return self.open_gate(ApprovalSubject.BUDGET, estimate.digest, summary, risk=risk)
 
     @on(TaskProgress, source=ANY_STATE, target=tuple(_PROGRESS.values()))
     def progressed(self, progress: TaskProgress) -> None:

@@ -105,7 +105,10 @@ class Narrator:
 
     def _print(self, text: Text) -> None:
         text.rstrip()
-        self._console.print(text, no_wrap=True, overflow="ellipsis", crop=self._terminal, soft_wrap=not self._terminal)
+        if self._terminal:
+            self._console.print(text, no_wrap=True, overflow="ellipsis")
+        else:
+            self._console.print(text, soft_wrap=True)
 
 
 def _style(envelope: Envelope[Any]) -> str:
@@ -124,7 +127,8 @@ def _cost(report: Report) -> Text:
     if estimate is None:
         return Text("not estimated")
     budget = f" of {estimate.budget.monthly} {estimate.budget.currency} budgeted" if estimate.budget else ", no budget"
-    unpriced = f"; {len(estimate.unpriced)} lines without a price" if estimate.unpriced else ""
+    count = len(estimate.unpriced)
+    unpriced = f"; {count} {'line' if count == 1 else 'lines'} without a price" if count else ""
     style = "red" if estimate.over_budget else ""
     return Text(f"{estimate.monthly} {estimate.currency} a month{budget}{unpriced}", style=style)
 

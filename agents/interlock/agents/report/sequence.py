@@ -7,14 +7,14 @@ from __future__ import annotations
 
 __all__ = ["PRESENCE", "sequence", "spoken"]
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from interlock.agents.report.markup import Markup, element, fragment
 from interlock.agents.report.telling import telling
-from interlock.agents.report.text import clock_offset, line
+from interlock.agents.report.text import clock_offset, line, shortened
 from interlock.agents.report.timeline import StateEntry
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.message import ALL, Event, Message, Reply
@@ -44,11 +44,13 @@ _MARGIN = 78
 _LABEL_PADDING = 26
 _CHARACTER = 6.4
 """Width of a character of the labels."""
-_NARROWEST = 128
-_ROW = 34
+_NARROWEST = 136
+_SMALL_CHARACTER = 5.6
+_ROW = 42
 _BAND = 24
 _HEAD = 40
 _LOOP = 46
+"""Width of an arrow back to its own lifeline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class _Lanes:
         """The participants' names as a drawing of its own, which the page keeps in view."""
         boxes = (
             fragment(
-                element("rect", x=x - 66, y=6, width=132, height=_HEAD - 12, rx=7, class_="head"),
+                element("rect", x=x - 62, y=6, width=124, height=_HEAD - 12, rx=7, class_="head"),
                 element("text", name, x=x, y=_HEAD / 2 + 4, class_="name"),
             )
             for name, x in self.positions.items()
@@ -110,18 +112,36 @@ def sequence(envelopes: Sequence[Envelope[Any]], *, states: Sequence[StateEntry]
     began = messages[0].sent_at
     rows: list[Markup] = []
     y = 8.0
-    pending = list(states)
-    for envelope in messages:
-        while pending and pending[0].at <= envelope.sent_at:
-            rows.append(_band(pending.pop(0), y, lanes))
+    for row in _in_order(messages, states):
+        if isinstance(row, StateEntry):
+            rows.append(_band(row, y, lanes))
             y += _BAND
-        rows.append(_arrow(envelope, y + _ROW - 12, lanes, began))
-        y += _ROW
-    for entry in pending:
-        rows.append(_band(entry, y, lanes))
-        y += _BAND
+        else:
+            rows.append(_arrow(row, y + _ROW / 2, lanes, began))
+            y += _ROW
     lifelines = (element("line", x1=x, x2=x, y1=0, y2=y + 8, class_="lifeline") for x in lanes.positions.values())
     return fragment(lanes.heads(), _drawing("exchange", lanes.width, y + 12, *lifelines, *rows))
+
+
+def _in_order(messages: Sequence[Envelope[Any]], states: Sequence[StateEntry]) -> Iterator[Envelope[Any] | StateEntry]:
+    """Put the states among the messages.
+
+    A state's moment is that of the commit, which comes just after the coordinator has written what it says upon
+    entering; it is shown before that, and after the message that led to it.
+    """
+    upcoming = list(states)
+    places: list[int] = []
+    for entry in upcoming:
+        place = sum(message.sent_at <= entry.at for message in messages)
+        while place > 0 and messages[place - 1].sender == COORDINATOR:
+            place -= 1
+        places.append(max(place, places[-1] if places else 0))
+    for index, message in enumerate(messages):
+        while places and places[0] <= index:
+            places.pop(0)
+            yield upcoming.pop(0)
+        yield message
+    yield from upcoming
 
 
 def _drawing(kind: str, width: float, height: float, *children: Markup) -> Markup:
@@ -140,15 +160,18 @@ def _band(entry: StateEntry, y: float, lanes: _Lanes) -> Markup:
 
 def _arrow(envelope: Envelope[Any], y: float, lanes: _Lanes, began: datetime) -> Markup:
     start, end = lanes.positions[envelope.sender], lanes.positions[envelope.receiver]
+    middle = (start + end) / 2 if start != end else start + _LOOP
     offset = clock_offset((envelope.sent_at - began).total_seconds())
     detail = line(telling(envelope.payload))
+    room = int((max(abs(end - start), _NARROWEST) - 12) / _SMALL_CHARACTER)
     about = f"{envelope.sender} → {envelope.receiver}: {envelope.type}"
     return element(
         "a",
         element("title", f"{about}\n{detail}" if detail else about),
         element("text", offset, x=_GUTTER - 14, y=y + 4, class_="offset"),
         *(_loop(start, y) if start == end else _straight(start, end, y)),
-        element("text", envelope.type, x=(start + end) / 2 if start != end else start + _LOOP, y=y - 6, class_="label"),
+        element("text", envelope.type, x=middle, y=y - 6, class_="label"),
+        element("text", shortened(detail, room), x=middle, y=y + 13, class_="detail") if detail else None,
         href=f"#message-{envelope.id}",
         class_=f"arrow {_kind(envelope.payload)}",
         data_message=envelope.id,

@@ -5,7 +5,7 @@ Tickets and messages are written by others. Whoever shows them shows `visible` t
 
 from __future__ import annotations
 
-__all__ = ["clock_offset", "duration", "line", "visible"]
+__all__ = ["clock_offset", "duration", "line", "shortened", "visible"]
 
 import unicodedata
 
@@ -25,6 +25,19 @@ def visible(text: str) -> str:
 def line(text: str) -> str:
     """Return the visible text on one line: every run of white space becomes one space."""
     return " ".join(visible(text).split())
+
+
+def shortened(text: str, room: int) -> str:
+    """Return as much of one line as fits into `room` columns, with an ellipsis where it was cut.
+
+    Wide characters, as in Korean, take two columns (Unicode Standard Annex 11).
+    """
+    taken = 0
+    for index, character in enumerate(text):
+        taken += 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        if taken > room:
+            return text[: max(index - 1, 0)].rstrip() + "…"
+    return text
 
 
 def duration(seconds: float) -> str:

@@ -65,9 +65,8 @@ class SandboxAws:
                 access_key_id="sandbox",
                 secret_access_key=SecretStr("sandbox"),
             )
-            moto_api_backend.reset()
             async with Aws(self._settings) as aws:
-                await _seed(aws)
+                await self.reset(aws)
             self._stack = stack.pop_all()
         return self
 
@@ -77,6 +76,11 @@ class SandboxAws:
         self._settings = None
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self._stack.close)
+
+    async def reset(self, aws: Aws) -> None:
+        """Make the account new again: empty but for the networks and the application's role. `aws` is its client."""
+        moto_api_backend.reset()
+        await _seed(aws)
 
 
 async def _seed(aws: Aws) -> None:

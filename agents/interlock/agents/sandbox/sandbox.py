@@ -17,10 +17,9 @@ from aiohttp import web
 from interlock.agents.sandbox.alerts import alerts_application
 from interlock.agents.sandbox.aws import SandboxAws
 from interlock.agents.sandbox.chat import chat_application
+from interlock.agents.sandbox.database_servers import DatabaseServers
 from interlock.agents.sandbox.jira import jira_application, seed_issue
 from interlock.agents.sandbox.kubernetes import KubernetesApi
-from interlock.agents.sandbox.mysql_greeting import MySqlGreeting
-from interlock.agents.sandbox.postgres import PostgresServer
 from interlock.agents.systems.tickets import TicketFile
 from interlock.bus.clock import SystemClock
 
@@ -28,18 +27,6 @@ _ACCOUNT = "devops-agent"
 _REPORTER = "product-owner"
 _CHANNELS = ("deployments", "incidents", "ops", "finance", "devops")
 _HOST = "127.0.0.1"
-
-
-class _Databases:
-    """Chooses the server behind an emulated instance: a real one for PostgreSQL, a greeting for the others."""
-
-    def __init__(self, postgres: PostgresServer, mysql: MySqlGreeting) -> None:
-        self._postgres = postgres
-        self._mysql = mysql
-
-    def provision(self, identifier: str, *, engine: str, database: str, user: str, password: str) -> tuple[str, int]:
-        server = self._postgres if engine == "postgres" else self._mysql
-        return server.provision(identifier, engine=engine, database=database, user=user, password=password)
 
 
 class Sandbox:
@@ -60,11 +47,8 @@ class Sandbox:
         async with AsyncExitStack() as stack:
             await anyio.Path(self._directory).mkdir(parents=True, exist_ok=True)
             jira_password, token = secrets.token_urlsafe(16), secrets.token_urlsafe(16)
-            postgres = await stack.enter_async_context(PostgresServer(self._directory / "postgres"))
-            mysql = await stack.enter_async_context(MySqlGreeting())
-            aws = await stack.enter_async_context(
-                SandboxAws(region=self._region, databases=_Databases(postgres, mysql))
-            )
+            databases = await stack.enter_async_context(DatabaseServers(self._directory / "databases"))
+            aws = await stack.enter_async_context(SandboxAws(region=self._region, databases=databases))
             kubernetes = await stack.enter_async_context(KubernetesApi(token=token))
             jira = await _serve(stack, self._jira(jira_password))
             chat = await _serve(stack, chat_application())
@@ -83,7 +67,7 @@ class Sandbox:
                     "slack_team": "S0DEVOPS",
                 },
                 "alerts": {"protocol": "http", "endpoint": f"{alerts}/", "receipts_url": alerts},
-                "qa": {"ca_file": str(postgres.ca_file)},
+                "qa": {"ca_file": str(databases.ca_file)},
                 "provisioning": {"engine": "auto", "artifact_bucket": "interlock-artifacts"},
             }
             self._stack = stack.pop_all()

@@ -115,12 +115,11 @@ class Consumer:
 
     async def _subscribe(self) -> None:
         await self._leave()
-        channel = await self._connection.channel(timeout=_CONNECT_TIMEOUT)
+        self._channel = channel = await self._connection.channel(timeout=_CONNECT_TIMEOUT)
         try:
             queue = await self._source(channel)
             await channel.set_qos(prefetch_count=self._prefetch)
-            raw = await underlay(channel)
-            self._channel, self._raw = channel, raw
+            self._raw = raw = await underlay(channel)
             answer = await raw.basic_consume(queue, self._receive)
             self._tag = answer.consumer_tag or ""
         except aiormq.exceptions.ChannelAccessRefused as error:

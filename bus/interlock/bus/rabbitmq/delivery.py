@@ -51,8 +51,9 @@ class RabbitDelivery:
 
     @property
     def attempt(self) -> int:
-        # Quorum queues count returns here; the header is theirs, a publisher's value is overwritten or, on a first
-        # delivery, may stand: only a proper count is believed.
+        # A quorum queue counts returns in this header. What a publisher forges there shows on a first delivery only.
+        if not getattr(self._message.delivery, "redelivered", False):
+            return 1
         count = (self._message.header.properties.headers or {}).get("x-delivery-count", 0)
         return count + 1 if isinstance(count, int) and count > 0 else 1
 

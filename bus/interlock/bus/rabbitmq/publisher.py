@@ -9,8 +9,8 @@ from __future__ import annotations
 __all__ = ["Publisher"]
 
 import asyncio
+import itertools
 from enum import Enum, auto
-from uuid import uuid4
 
 import aiormq
 import anyio
@@ -23,7 +23,7 @@ from interlock.bus.errors import BrokerUnavailableError, NotPermittedError, Unco
 from interlock.bus.rabbitmq.connection import Connection, underlay
 from interlock.bus.rabbitmq.topology import JOURNAL, MESSAGES
 from interlock.bus.transport import Outgoing
-from interlock.protocol.errors import InterlockError
+from interlock.protocol.errors import InterlockError, UsageError
 
 _PERSISTENT = 2
 _CLOSE_TIMEOUT = 5.0
@@ -53,6 +53,7 @@ class Publisher:
         self._clock = clock
         self._exchanges: tuple[str, ...] = (MESSAGES, JOURNAL) if journal else (MESSAGES,)
         self._window = anyio.Semaphore(window)
+        self._attempts = itertools.count(1)
         self._opening = anyio.Lock()
         self._channel: AbstractChannel | None = None
         self._raw: aiormq.Channel | None = None
@@ -60,12 +61,7 @@ class Publisher:
     async def publish(self, message: Outgoing, *, timeout: float) -> None:
         """See `Transport.publish`."""
         deadline = self._clock.monotonic() + timeout
-        with anyio.move_on_after(timeout) as waiting:
-            await self._window.acquire()
-        if waiting.cancelled_caught:
-            raise BrokerUnavailableError(
-                f"message {message.message_id} was not sent: the publishes before it had no confirm for {timeout:g} s"
-            )
+        await self._enter_window(message, timeout)
         try:
             await self._publish(message, deadline, timeout)
         finally:
@@ -78,14 +74,25 @@ class Publisher:
             with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True):
                 await channel.close()
 
+    async def _enter_window(self, message: Outgoing, timeout: float) -> None:
+        try:
+            self._window.acquire_nowait()
+        except anyio.WouldBlock:
+            with anyio.move_on_after(timeout) as waiting:
+                await self._window.acquire()
+            if waiting.cancelled_caught:
+                raise BrokerUnavailableError(
+                    f"message {message.message_id} was not sent: those before it had no confirm for {timeout:g} s"
+                ) from None
+
     async def _publish(self, message: Outgoing, deadline: float, timeout: float) -> None:
         outstanding: tuple[str, ...] = self._exchanges
         attempts = 0
         while outstanding:
             try:
                 channel = await self._usable_channel(deadline - self._clock.monotonic())
-            except BrokerUnavailableError as error:
-                if attempts:
+            except (BrokerUnavailableError, UsageError) as error:
+                if attempts:  # also when the transport was closed meanwhile: the broker may have it
                     raise UnconfirmedError(message.message_id, "the connection was lost before the confirm") from error
                 raise
             attempts += 1
@@ -111,7 +118,7 @@ class Publisher:
                     message.body,
                     exchange=exchange,
                     routing_key=message.routing_key,
-                    properties=_properties(message),
+                    properties=_properties(message, attempt=next(self._attempts)),
                     mandatory=message.mandatory and exchange == MESSAGES,
                     wait=False,
                 )
@@ -141,12 +148,12 @@ class Publisher:
             self._opening.release()
 
 
-def _properties(message: Outgoing) -> spec.Basic.Properties:
+def _properties(message: Outgoing, *, attempt: int) -> spec.Basic.Properties:
     return spec.Basic.Properties(
         content_type="application/json",
         delivery_mode=_PERSISTENT,
         # Fresh per attempt: aiormq matches returns by it, and two publishes under one id get each other's verdicts.
-        message_id=uuid4().hex,
+        message_id=f"{message.message_id}/{attempt}",
         correlation_id=message.causation_id,
         reply_to=message.reply_to,
         message_type=message.type,
@@ -157,10 +164,7 @@ def _properties(message: Outgoing) -> spec.Basic.Properties:
 
 
 def _headers(message: Outgoing) -> FieldTable:
-    headers: FieldTable = {
-        "interlock-message-id": message.message_id,
-        "interlock-conversation-id": message.conversation_id,
-    }
+    headers: FieldTable = {"interlock-conversation-id": message.conversation_id}
     if message.traceparent:
         headers["traceparent"] = message.traceparent
     return headers

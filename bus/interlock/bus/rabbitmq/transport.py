@@ -36,17 +36,29 @@ _EXPIRES_MS = 60_000
 
 
 class RabbitTransport:
-    """One agent's connection to RabbitMQ, over whichever of its brokers is alive."""
+    """One agent's way to RabbitMQ, over whichever of its brokers is alive.
+
+    It publishes and consumes over two connections: under a memory or disk alarm RabbitMQ stops reading from those
+    that publish, and acknowledgements must still get through (rabbitmq.com/docs/alarms).
+    """
 
     def __init__(
-        self, connection: Connection, *, identity: str, clock: Clock, journal: bool = True, watch: float = 5.0
+        self,
+        inbound: Connection,
+        outbound: Connection,
+        *,
+        identity: str,
+        clock: Clock,
+        journal: bool = True,
+        watch: float = 5.0,
     ) -> None:
         """Prefer `connect`. `watch` is the interval, in seconds, of the check that consumers are alive."""
-        self._connection = connection
+        self._inbound = inbound
+        self._outbound = outbound
         self._identity = identity
         self._clock = clock
         self._watch = watch
-        self._publisher = Publisher(connection, identity=identity, clock=clock, journal=journal)
+        self._publisher = Publisher(outbound, identity=identity, clock=clock, journal=journal)
         self._consumers: set[Consumer] = set()
 
     @classmethod
@@ -70,16 +82,18 @@ class RabbitTransport:
         """
         clock = clock or SystemClock()
         addresses = (urls,) if isinstance(urls, str) else tuple(urls)
-        connection = Connection(addresses, identity=identity, clock=clock, heartbeat=heartbeat)
+        inbound, outbound = (
+            Connection(addresses, identity=identity, clock=clock, heartbeat=heartbeat) for _ in ("in", "out")
+        )
         try:
-            await (await connection.channel(timeout=timeout)).close()
+            await (await inbound.channel(timeout=timeout)).close()
         except BaseException:
-            await connection.aclose()
+            await inbound.aclose()
             raise
-        return cls(connection, identity=identity, clock=clock, journal=journal, watch=watch)
+        return cls(inbound, outbound, identity=identity, clock=clock, journal=journal, watch=watch)
 
     def __repr__(self) -> str:
-        return f"RabbitTransport(identity={self._identity!r}, connection={self._connection!r})"
+        return f"RabbitTransport(identity={self._identity!r}, inbound={self._inbound!r}, outbound={self._outbound!r})"
 
     @property
     def features(self) -> Features:
@@ -93,16 +107,16 @@ class RabbitTransport:
 
     async def broker_version(self) -> str:
         """See `Transport.broker_version`."""
-        return " ".join(await self._connection.server_properties(timeout=_TIMEOUT))
+        return " ".join(await self._inbound.server_properties(timeout=_TIMEOUT))
 
     async def declare(self, topology: Topology) -> None:
         """See `Transport.declare`.
 
         Raises UsageError when something exists with other arguments, NotPermittedError without configure rights.
         """
-        _, version = await self._connection.server_properties(timeout=_TIMEOUT)
+        _, version = await self._inbound.server_properties(timeout=_TIMEOUT)
         planned = plan(topology, version=tuple(int(number) for number in re.findall(r"\d+", version)[:2]))
-        channel = await self._connection.channel(timeout=_TIMEOUT)
+        channel = await self._inbound.channel(timeout=_TIMEOUT)
         try:
             for exchange in planned.exchanges:
                 await channel.declare_exchange(exchange.name, "topic", durable=True)
@@ -156,7 +170,7 @@ class RabbitTransport:
 
     async def parked(self, *, limit: int = 100) -> tuple[Parked, ...]:
         """See `Transport.parked`."""
-        channel = await self._connection.channel(timeout=_TIMEOUT)
+        channel = await self._inbound.channel(timeout=_TIMEOUT)
         found: list[Parked] = []
         try:
             raw = await underlay(channel)
@@ -180,12 +194,13 @@ class RabbitTransport:
         for consumer in tuple(self._consumers):
             await consumer.aclose()
         await self._publisher.aclose()
-        await self._connection.aclose()
+        await self._outbound.aclose()
+        await self._inbound.aclose()
 
     @asynccontextmanager
     async def _consumer(self, source: Source, *, prefetch: int, settles: bool = False) -> AsyncGenerator[Consumer]:
         consumer = Consumer(
-            self._connection, source, clock=self._clock, prefetch=prefetch, watch=self._watch, settles=settles
+            self._inbound, source, clock=self._clock, prefetch=prefetch, watch=self._watch, settles=settles
         )
         self._consumers.add(consumer)
         try:

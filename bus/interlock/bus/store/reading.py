@@ -122,6 +122,14 @@ class StoreReader:
             rows = db.execute("SELECT body FROM outbox WHERE causation_id = ? ORDER BY seq", (message_id,)).fetchall()
         return tuple(bytes(row["body"]) for row in rows)
 
+    def conversation(self, conversation_id: str) -> tuple[bytes, ...]:
+        """Return the encoded messages of a conversation that the agent has sent or is about to send, in order."""
+        with self._reading() as db:
+            rows = db.execute(
+                "SELECT body FROM outbox WHERE conversation_id = ? ORDER BY seq", (conversation_id,)
+            ).fetchall()
+        return tuple(bytes(row["body"]) for row in rows)
+
     def _check_schema(self) -> None:
         with self._reading() as db:
             tables = {row["name"] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

@@ -34,10 +34,24 @@ def spec() -> DatabaseSpec:
     )
 
 
-@pytest.fixture
-async def aws() -> AsyncIterator[Aws]:
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """One event loop for all tests of this folder, so that they share the emulator."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+async def account() -> AsyncIterator[tuple[SandboxAws, Aws]]:
     async with SandboxAws() as sandbox, Aws(sandbox.settings) as opened:
-        yield opened
+        yield sandbox, opened
+
+
+@pytest.fixture
+async def aws(account: tuple[SandboxAws, Aws]) -> Aws:
+    """A connection to an account that no test has touched."""
+    sandbox, opened = account
+    await sandbox.reset(opened)
+    return opened
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from interlock.agents.systems.aws import ArtifactStore, Aws
@@ -13,10 +11,10 @@ FILES = {"main.tf": b'resource "aws_db_instance" "production" {}\n', "plans/test
 
 
 @pytest.fixture
-async def store(aws: Aws) -> AsyncIterator[ArtifactStore]:
+async def store(aws: Aws) -> ArtifactStore:
     opened = ArtifactStore(aws, bucket="interlock-artifacts")
     await opened.ensure()
-    yield opened
+    return opened
 
 
 async def put(aws: Aws, key: str, content: bytes) -> None:

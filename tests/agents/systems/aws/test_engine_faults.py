@@ -21,7 +21,8 @@ class ServerAtFixedAddress:
         self.asked: list[tuple[str, str, str]] = []
 
     def provision(self, identifier: str, *, engine: str, database: str, user: str, password: str) -> tuple[str, int]:
-        self.asked.append((identifier, database, user))
+        assert len(password) == 40
+        self.asked.append((identifier, f"{engine}:{database}", user))
         if self.crashes:
             self.crashes -= 1
             raise ConnectionResetError("the server process died")
@@ -57,8 +58,8 @@ async def test_nothing_applied_is_told_from_partly_applied(engine: AwsDirectEngi
 
 async def test_a_refusal_after_the_first_change_leaves_the_outcome_unknown(aws: Aws, spec: DatabaseSpec) -> None:
     engine = AwsDirectEngine(aws, poll_interval=0.01)
-    oversized = spec.model_copy(update={"identifier": "a" * 63})
-    plan = await engine.plan(oversized, issue=ISSUE)
+    refused = spec.model_copy(update={"identifier": "prod--db"})
+    plan = await engine.plan(refused, issue=ISSUE)
 
     with pytest.raises(UnknownOutcomeError, match=r"stopped after aws_kms_key\.rds"):
         await engine.apply(plan, approved_digest=plan.digest, issue=ISSUE)
@@ -79,7 +80,7 @@ async def test_an_apply_waits_until_the_database_is_available(spec: DatabaseSpec
 
     assert instance is not None
     assert (instance.status, instance.endpoint, instance.port) == ("available", "127.0.0.1", 54_321)
-    assert backend.asked == [("prod-db-postgresql", "app_db", "dbadmin")]
+    assert backend.asked == [("prod-db-postgresql", "postgres:app_db", "dbadmin")]
     assert {check.verdict for check in checks} == {CheckVerdict.PASS}
 
 

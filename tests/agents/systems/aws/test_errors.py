@@ -36,7 +36,7 @@ async def answering(request: pytest.FixtureRequest) -> AsyncIterator[Aws]:
                 await stream.send(response)
 
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
-        port: int = listener.extra(SocketAttribute.local_port)
+        port: int = listener.extra(SocketAttribute.local_port)  # noqa: S610 - a socket attribute, not a query
         tasks.start_soon(listener.serve, serve)
         async with Aws(settings(port)) as aws:
             yield aws

@@ -42,7 +42,8 @@ class Operators:
 async def operators() -> AsyncIterator[Operators]:
     subscriber = Operators()
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
-        subscriber.url = f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}/alerts"
+        port: int = listener.extra(SocketAttribute.local_port)  # noqa: S610 - a socket attribute, not a query
+        subscriber.url = f"http://127.0.0.1:{port}/alerts"
         tasks.start_soon(listener.serve, subscriber.answer)
         yield subscriber
         tasks.cancel_scope.cancel()

@@ -15,7 +15,7 @@ def approvals(report: Report) -> Markup:
     gates = [element("article", *_gate(approval), class_="gate") for approval in report.approvals]
     refused: Markup | None = None
     if report.refusals:
-        headings = ("When", "By", "Refused because", "For digest")
+        headings = ("When (UTC)", "By", "Refused because", "For digest")
         rows = (_refusal(refusal) for refusal in report.refusals)
         refused = fragment(element("h3", "Decisions that did not count"), table(headings, rows))
     if not gates and refused is None:

@@ -6,7 +6,7 @@ __all__ = ["environment"]
 
 from interlock.agents.report.markup import Markup, element
 from interlock.agents.report.report import Report
-from interlock.agents.report.sections.layout import empty, section, table
+from interlock.agents.report.sections.layout import empty, section
 from interlock.agents.report.text import duration
 
 
@@ -18,11 +18,13 @@ def environment(report: Report) -> Markup:
         f"{'one process per agent' if separate else 'all agents in one process'}; "
         f"{duration(report.durations.total)} in all, start and stop included."
     )
-    processes = ((agent, str(process)) for agent, process in report.processes.items())
+    processes = (
+        element("div", element("dt", agent), element("dd", str(process))) for agent, process in report.processes.items()
+    )
     return section(
         "environment",
         "Processes, broker and engine",
-        table(("Agent", "Process id"), processes, numeric=(1,)) if report.processes else None,
+        element("dl", *processes, class_="facts small", title="Process ids") if report.processes else None,
         element("h3", "What was not proven"),
         element("ul", *(element("li", note) for note in report.notes), class_="notes")
         if report.notes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["states"]
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from interlock.agents.report.markup import Markup, element
 from interlock.agents.report.report import Report
@@ -17,7 +17,8 @@ def states(report: Report) -> Markup:
     """The states in the order in which they were entered, each as a bar on one common scale."""
     if not report.states:
         return section("states", "Timeline", empty("No state was entered."))
-    began, ended = _began(report), _ended(report)
+    began = report.states[0].at
+    ended = began + timedelta(seconds=sum(report.durations.by_state.values()))
     whole = max((ended - began).total_seconds(), 0.001)
     following = [*report.states[1:], StateEntry(state="", at=ended)]
     rows = (
@@ -27,14 +28,6 @@ def states(report: Report) -> Markup:
     waiting = duration(report.durations.waiting_for_people)
     lead = f"{duration(report.durations.flow)} from the first message to the last, {waiting} of it waiting for people."
     return section("states", "Timeline", element("ol", *rows, class_="timeline"), lead=lead)
-
-
-def _began(report: Report) -> datetime:
-    return report.states[0].at
-
-
-def _ended(report: Report) -> datetime:
-    return max(report.states[-1].at, report.states[0].at)
 
 
 def _row(entry: StateEntry, *, until: datetime, began: datetime, whole: float) -> Markup:

@@ -1,0 +1,58 @@
+"""`interlock run`: agents of the team as this process, or the whole team as supervised processes."""
+
+from __future__ import annotations
+
+__all__ = ["app"]
+
+import logging
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import typer
+
+from interlock.agents.cli.options import settings_of
+from interlock.agents.cli.output import reporting
+from interlock.agents.demo.cast import Cast
+from interlock.agents.process import serve
+from interlock.agents.settings import Settings
+from interlock.agents.team import build_agents
+from interlock.protocol.errors import UsageError
+from interlock.protocol.roles import TEAM
+
+app = typer.Typer()
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="AGENT", help="Which; several share one process.")
+    ] = None,
+    everyone: Annotated[bool, typer.Option("--all", help="The whole team, one supervised process per agent.")] = False,
+) -> None:
+    """Run agents until SIGTERM or Ctrl-C, which let running work finish first."""
+    with reporting(as_json=False):
+        if bool(names) == everyone:
+            raise UsageError(f"name agents, or give --all; the team is {', '.join(TEAM)}")
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        settings = settings_of(context)
+        if everyone:
+            config = context.find_root().obj or Path("interlock.toml")
+            anyio.run(_supervise, settings.state_dir.resolve(), config.resolve())
+        else:
+            anyio.run(_serve, settings, tuple(names or ()))
+
+
+async def _serve(settings: Settings, names: tuple[str, ...]) -> None:
+    async with build_agents(settings, names) as agents:
+        await serve(agents, settings)
+
+
+async def _supervise(folder: Path, config: Path) -> None:
+    await anyio.Path(folder).mkdir(parents=True, exist_ok=True)
+    async with Cast(TEAM, config=config, directory=folder, broker=None):
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for _ in signals:
+                break

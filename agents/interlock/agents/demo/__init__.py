@@ -1,0 +1,1 @@
+"""The whole team at work on one ticket, in the sandbox."""

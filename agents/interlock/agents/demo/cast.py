@@ -1,0 +1,123 @@
+"""Keeps one process per agent alive, and the private broker with them; what dies is started again."""
+
+from __future__ import annotations
+
+__all__ = ["Cast"]
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import anyio
+
+from interlock.bus.private_broker import PrivateBroker
+from interlock.bus.private_process import PrivateProcess
+from interlock.protocol.errors import TransientError
+
+_log = logging.getLogger(__name__)
+
+_WATCH = 0.1
+_MAX_RESTARTS = 100
+_QUICK_DEATH = 2.0
+"""Seconds; a process that lives less is started again only after a pause."""
+
+
+class Cast:
+    """Supervised children. Their process ids stand in `processes.json`, brought up to date at every start."""
+
+    def __init__(self, names: Sequence[str], *, config: Path, directory: Path, broker: PrivateBroker | None) -> None:
+        self._names = names
+        self._config = config
+        self._directory = directory
+        self._broker = broker
+        self._children: dict[str, PrivateProcess] = {}
+        self._restarts = 0
+        self._stack = AsyncExitStack()
+
+    def __repr__(self) -> str:
+        return f"Cast({dict(self.processes)}, restarts={self._restarts})"
+
+    @property
+    def processes(self) -> Mapping[str, int]:
+        """Process id by agent, at this moment."""
+        return {name: child.pid for name, child in self._children.items()}
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._end)
+            for name in self._names:
+                await self._start(name)
+            tasks = await stack.enter_async_context(anyio.create_task_group())
+            for name in self._names:
+                tasks.start_soon(self._watch, name)
+            if self._broker is not None:
+                tasks.start_soon(self._watch_broker, self._broker)
+            stack.callback(tasks.cancel_scope.cancel)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.__aexit__(kind, error, trace)
+
+    async def _start(self, name: str) -> None:
+        command = [sys.executable, "-m", "interlock.agents.cli", "--config", str(self._config), "run", name]
+        self._children[name] = await PrivateProcess.start(
+            command,
+            environment=os.environ,
+            directory=self._directory,
+            console=self._directory / f"{name}.log",
+        )
+        self._publish_processes()
+
+    async def _watch(self, name: str) -> None:
+        started = anyio.current_time()
+        while True:
+            await anyio.sleep(_WATCH)
+            child = self._children[name]
+            if child.is_running:
+                continue
+            self._count_restart(f"{name} (process {child.pid}, exit {child.exit_code})")
+            if anyio.current_time() - started < _QUICK_DEATH:
+                await anyio.sleep(_QUICK_DEATH)
+            started = anyio.current_time()
+            await self._start(name)
+
+    async def _watch_broker(self, broker: PrivateBroker) -> None:
+        while True:
+            await anyio.sleep(_WATCH)
+            if not broker.is_running:
+                self._count_restart("the broker")
+                await broker.start()
+                self._publish_processes()
+
+    def _count_restart(self, what: str) -> None:
+        self._restarts += 1
+        if self._restarts > _MAX_RESTARTS:
+            raise TransientError(f"{what} ended, and {_MAX_RESTARTS} restarts have not helped: see {self._directory}")
+        _log.warning("%s ended unexpectedly; starting it again", what)
+
+    def _publish_processes(self) -> None:
+        processes = dict(self.processes)
+        if self._broker is not None:
+            processes["broker"] = self._broker.pid
+        draft = self._directory / ".processes.json"
+        draft.write_text(json.dumps(processes), encoding="utf-8")
+        draft.replace(self._directory / "processes.json")
+
+    async def _end(self) -> None:
+        with anyio.CancelScope(shield=True):
+            async with anyio.create_task_group() as tasks:
+                for child in self._children.values():
+                    tasks.start_soon(self._stop, child)
+
+    @staticmethod
+    async def _stop(child: PrivateProcess) -> None:
+        await child.stop(timeout=10)

@@ -1,0 +1,143 @@
+"""One ticket through the whole team, from an empty directory to a report."""
+
+from __future__ import annotations
+
+__all__ = ["Demo", "DemoResult"]
+
+import logging
+import os
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import anyio
+
+from interlock.agents.demo.console import Console
+from interlock.agents.demo.people import People
+from interlock.agents.demo.record import gather
+from interlock.agents.demo.stage import MemoryStage, RabbitStage, Stage
+from interlock.agents.demo.world import World
+from interlock.agents.report.folder import ReportFiles, write
+from interlock.agents.report.narration import Narrator
+from interlock.agents.report.report import Broker, Report, Run
+from interlock.bus.clock import Clock
+from interlock.bus.private_broker import find_server
+from interlock.protocol.errors import TransientError, UsageError
+
+BrokerChoice = Literal["auto", "memory", "private"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """How it ended, and where that is written down."""
+
+    report: Report
+    files: ReportFiles
+
+
+class Demo:
+    """A demonstration. Nothing that it starts survives it."""
+
+    def __init__(
+        self,
+        ticket: Path,
+        *,
+        issue: str,
+        broker: str,
+        people: People,
+        directory: Path,
+        report: Path,
+        narrator: Narrator,
+        clock: Clock,
+        deadline: float = 900.0,
+    ) -> None:
+        """`broker` is `auto`, `memory`, `private` or an AMQP URL. `directory` is empty and the demonstration's own.
+
+        `deadline` is in seconds, for the flow without starting and stopping.
+        """
+        self._ticket = ticket
+        self._issue = issue
+        self._broker = broker
+        self._people = people
+        self._directory = directory
+        self._report = report
+        self._narrator = narrator
+        self._clock = clock
+        self._deadline = deadline
+
+    async def run(self) -> DemoResult:
+        """Play it, and write the report.
+
+        Raises UsageError for a broker that cannot be had, TransientError when something did not start or the deadline
+        passed; the report is then of what happened until then, if anything did.
+        """
+        started = self._clock.now()
+        self._narrator.note(f"Working in {self._directory}")
+        async with AsyncExitStack() as stack:
+            self._narrator.note("Starting the sandbox: AWS, Jira, Kubernetes, chat, PostgreSQL with TLS")
+            world = await stack.enter_async_context(World(self._directory, tickets=(self._ticket,)))
+            stage = await stack.enter_async_context(self._stage(world.settings))
+            version = await stage.console.broker_version()
+            self._narrator.note(f"The team is at work over {version}: {_processes(stage.processes)}")
+            console = Console(
+                stage.console, issue=self._issue, people=self._people, clock=self._clock, seen=self._narrator.message
+            )
+            overdue = True
+            with anyio.move_on_after(self._deadline):
+                await console.run()
+                overdue = False
+            if overdue:
+                self._narrator.note(f"The change did not end within {self._deadline:.0f} s")
+            run = Run(
+                started_at=started,
+                ended_at=self._clock.now(),
+                processes=dict(stage.processes),
+                broker=Broker(kind=stage.kind, version=version),
+                engine="aws-direct",
+                sandbox=True,
+                notes=_NOTES,
+            )
+            record = await gather(stage.settings, issue=self._issue, said=console.sent)
+            report = record.report(run)
+            files = await anyio.to_thread.run_sync(
+                lambda: write(self._report, report, envelopes=record.envelopes, diagram=record.diagram)
+            )
+        self._narrator.summary(report, files)
+        if overdue and not record.envelopes:
+            raise TransientError(f"nothing was said within {self._deadline:.0f} s; see the logs in {self._directory}")
+        return DemoResult(report, files)
+
+    def _stage(self, settings: Mapping[str, Any]) -> Stage:
+        url = os.environ.get("INTERLOCK_BROKER_URL") if self._broker == "auto" else None
+        if self._broker not in {"auto", "memory", "private"}:
+            url = self._broker
+        if url:
+            self._narrator.note("Broker: the one whose URL was given")
+            return RabbitStage(self._directory, settings=settings, url=url)
+        installed = find_server() is not None
+        if self._broker == "private" and not installed:
+            raise UsageError("no rabbitmq-server is installed: install it, or use --broker memory")
+        if self._broker == "memory" or not installed:
+            self._narrator.note("Broker: in-memory, all agents in this process")
+            if not installed:
+                self._narrator.note("(install rabbitmq-server, and every agent is a process of its own)")
+            return MemoryStage(self._directory, settings=settings)
+        self._narrator.note("Broker: a private RabbitMQ, one process per agent (takes some seconds to start)")
+        return RabbitStage(self._directory, settings=settings)
+
+
+_NOTES = (
+    "AWS, Jira, Kubernetes and chat were emulators on this machine, spoken to by the same clients as in production.",
+    "Terraform's AWS provider was not run: the code was held to `terraform fmt`, and the direct AWS engine applied it.",
+)
+
+
+def _processes(processes: Mapping[str, int]) -> str:
+    pids = set(processes.values())
+    if len(pids) == 1:
+        return f"{len(processes)} agents in process {pids.pop()}"
+    return ", ".join(f"{name} {pid}" for name, pid in processes.items())

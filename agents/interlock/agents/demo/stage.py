@@ -1,0 +1,164 @@
+"""Where the team plays: in this process over the memory bus, or one process per agent over RabbitMQ."""
+
+from __future__ import annotations
+
+__all__ = ["MemoryStage", "RabbitStage", "Stage"]
+
+import os
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import anyio
+from anyio.abc import TaskGroup
+
+from interlock.agents.cli.toml import render_toml
+from interlock.agents.demo.cast import Cast
+from interlock.agents.permissions import allowed_rows
+from interlock.agents.runtime import Runtime
+from interlock.agents.settings import Settings
+from interlock.agents.team import build_agents
+from interlock.bus.clock import SystemClock
+from interlock.bus.memory import MemoryBroker
+from interlock.bus.private_broker import PrivateBroker
+from interlock.bus.rabbitmq.definitions import ADMIN, definitions
+from interlock.bus.rabbitmq.transport import RabbitTransport
+from interlock.bus.store.sqlite import SqliteStore
+from interlock.bus.transport import AgentQueue, Topology, Transport
+from interlock.protocol.roles import ALL_ROLES, CONSOLE, TEAM
+
+_TOPOLOGY = Topology(agents=tuple(AgentQueue(name) for name in ALL_ROLES))
+
+
+class Stage(Protocol):
+    """A team at work, as an async context manager."""
+
+    kind: str
+    """`memory`, `private` or `external`."""
+
+    @property
+    def console(self) -> Transport:
+        """The console's connection."""
+        ...
+
+    @property
+    def settings(self) -> Settings:
+        """What the agents were started with."""
+        ...
+
+    @property
+    def processes(self) -> Mapping[str, int]:
+        """Process id by agent, at this moment."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class MemoryStage:
+    """Every agent in this process."""
+
+    kind = "memory"
+
+    def __init__(self, directory: Path, *, settings: Mapping[str, Any]) -> None:
+        self.settings = Settings.load({**settings, "state_dir": directory / "state"})
+        self._broker = MemoryBroker()
+        self.console: Transport = self._broker.connect(CONSOLE)
+        self._stack = AsyncExitStack()
+        self._runtimes: list[Runtime] = []
+
+    @property
+    def processes(self) -> Mapping[str, int]:
+        """All the same."""
+        return dict.fromkeys(TEAM, os.getpid())
+
+    async def __aenter__(self) -> Self:
+        clock = SystemClock()
+        self._broker.declare(_TOPOLOGY)
+        await anyio.Path(self.settings.state_dir).mkdir(parents=True, exist_ok=True)
+        async with AsyncExitStack() as stack:
+            agents = await stack.enter_async_context(build_agents(self.settings, TEAM))
+            stores = []
+            for agent in agents:
+                store = await SqliteStore.open(self.settings.store_path(agent.name), agent=agent.name, clock=clock)
+                stack.push_async_callback(store.aclose)
+                stores.append(store)
+            tasks = await stack.enter_async_context(anyio.create_task_group())
+            for agent, store in zip(agents, stores, strict=True):
+                runtime = Runtime(agent, transport=self._broker.connect(agent.name), store=store, clock=clock)
+                self._runtimes.append(runtime)
+                tasks.start_soon(runtime.run)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for runtime in self._runtimes:
+            runtime.stop()
+        await self._stack.__aexit__(kind, error, trace)
+
+
+class RabbitStage:
+    """One process per agent, over a private broker or the one whose URL is given."""
+
+    def __init__(self, directory: Path, *, settings: Mapping[str, Any], url: str | None = None) -> None:
+        self.kind = "external" if url else "private"
+        self._directory = directory
+        self._given = settings
+        self._url = url
+        self._stack = AsyncExitStack()
+        self._tasks: TaskGroup | None = None
+        self._cast: Cast | None = None
+        self.broker: PrivateBroker | None = None
+
+    @property
+    def processes(self) -> Mapping[str, int]:
+        """Each agent's own."""
+        return self._cast.processes if self._cast else {}
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            broker_settings, admin = await self._open_broker(stack)
+            members = {**self._given, **broker_settings, "state_dir": str(self._directory / "state")}
+            file = self._directory / "interlock.toml"
+            file.touch(mode=0o600)
+            file.write_text(render_toml(members), encoding="utf-8")
+            self.settings = Settings.load({"config": file})
+            await _declare(admin)
+            self.console = await RabbitTransport.connect(self.settings.broker_urls(CONSOLE), identity=CONSOLE)
+            stack.push_async_callback(self.console.aclose)
+            self._cast = Cast(TEAM, config=file, directory=self._directory, broker=self.broker)
+            await stack.enter_async_context(self._cast)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.__aexit__(kind, error, trace)
+
+    async def _open_broker(self, stack: AsyncExitStack) -> tuple[dict[str, Any], str]:
+        """Return the settings that lead to the broker, and the URL of a user who may declare queues."""
+        if self._url is not None:
+            return {"broker_url": [self._url]}, self._url
+        rows = definitions(allowed_rows(), observers=(CONSOLE,))
+        self.broker = PrivateBroker(self._directory / "broker", definitions=rows)
+        await anyio.Path(self._directory / "broker").mkdir(parents=True, exist_ok=True)
+        await stack.enter_async_context(self.broker)
+        passwords = {name: password for name, password in rows.passwords.items() if name != ADMIN}
+        url = f"amqp://127.0.0.1:{self.broker.port}/{rows.document['vhosts'][0]['name']}"
+        return {"broker_url": [url], "broker": {"passwords": passwords}}, self.broker.url()
+
+
+async def _declare(url: str) -> None:
+    transport = await RabbitTransport.connect(url, identity=ADMIN, journal=False)
+    try:
+        await transport.declare(_TOPOLOGY)
+    finally:
+        await transport.aclose()

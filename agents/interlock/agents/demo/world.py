@@ -1,0 +1,68 @@
+"""The sandbox as a child process, and the settings file that everything else is started with."""
+
+from __future__ import annotations
+
+__all__ = ["World"]
+
+import os
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+
+from interlock.bus.private_process import PrivateProcess
+from interlock.protocol.errors import TransientError
+
+_PATIENCE = 90.0
+_POLL = 0.05
+
+
+class World:
+    """The outside systems of one demonstration; `settings` are complete once it is entered."""
+
+    def __init__(self, directory: Path, *, tickets: Sequence[Path]) -> None:
+        self._directory = directory
+        self._tickets = tickets
+        self._process: PrivateProcess | None = None
+        self.settings: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"World({str(self._directory)!r})"
+
+    async def __aenter__(self) -> Self:
+        await anyio.Path(self._directory).mkdir(parents=True, exist_ok=True)
+        settings, console = self._directory / "sandbox.toml", self._directory / "sandbox.log"
+        command = [sys.executable, "-m", "interlock.agents.cli", "sandbox", "up"]
+        command += ["--directory", str(self._directory / "sandbox"), "--write", str(settings)]
+        for ticket in self._tickets:
+            command += ["--ticket", str(ticket.resolve())]
+        self._process = await PrivateProcess.start(
+            command, environment=os.environ, directory=self._directory, console=console
+        )
+        try:
+            with anyio.fail_after(_PATIENCE):
+                while not settings.exists():
+                    if not self._process.is_running:
+                        raise TransientError(f"the sandbox ended before it was ready:\n{_last_lines(console)}")
+                    await anyio.sleep(_POLL)
+        except TimeoutError as error:
+            await self._process.kill()
+            raise TransientError(f"the sandbox was not ready within {_PATIENCE:.0f} s; see {console}") from error
+        self.settings = tomllib.loads(settings.read_text(encoding="utf-8"))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is not None:
+            with anyio.CancelScope(shield=True):
+                await self._process.stop(timeout=10)
+
+
+def _last_lines(console: Path) -> str:
+    lines = console.read_text(encoding="utf-8", errors="replace").splitlines() if console.exists() else []
+    return "\n".join(lines[-15:])

@@ -1,0 +1,77 @@
+"""The files and the environment of a RabbitMQ node that lives under one directory; it starts nothing."""
+
+from __future__ import annotations
+
+__all__ = ["SEARCH_PATH", "PrivateNode"]
+
+import secrets
+from pathlib import Path
+
+from interlock.bus.private_process import free_port
+
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where the node's own scripts look for programs."""
+
+
+class PrivateNode:
+    """A name, ports on 127.0.0.1 and a directory, the same over every restart."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.name = f"interlock-{secrets.token_hex(3)}@localhost"
+        self.port, self.epmd_port, self._distribution_port = free_port(), free_port(), free_port()
+
+    def __repr__(self) -> str:
+        return f"PrivateNode(name={self.name!r}, port={self.port})"
+
+    @property
+    def console(self) -> Path:
+        """The file that receives the node's output."""
+        return self.directory / "console.log"
+
+    def write_files(self, definitions: str) -> None:
+        """Write the configuration, with the users and permissions that are loaded at every start."""
+        for name in ("home", "data", "log", "generated", "schema"):
+            (self.directory / name).mkdir(parents=True, exist_ok=True)
+        cookie = self.directory / "home" / ".erlang.cookie"
+        if not cookie.exists():
+            cookie.touch(mode=0o600)
+            cookie.write_text(secrets.token_hex(20))
+            cookie.chmod(0o400)
+        (self.directory / "enabled_plugins").write_text("[].\n")
+        loaded = self.directory / "definitions.json"
+        loaded.touch(mode=0o600)
+        loaded.write_text(definitions)
+        (self.directory / "rabbitmq.conf").write_text(
+            f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
+            "loopback_users = none\n"
+            "log.console = true\n"
+            "log.console.level = info\n"
+            "log.file = false\n"
+            f"load_definitions = {loaded}\n"
+        )
+
+    def environment(self) -> dict[str, str]:
+        """Return the whole environment of the node and of its command line tools."""
+        directory = self.directory
+        return {
+            "PATH": SEARCH_PATH,
+            "HOME": str(directory / "home"),
+            "LANG": "C.UTF-8",
+            "RABBITMQ_NODENAME": self.name,
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+            "RABBITMQ_CONFIG_FILE": str(directory / "rabbitmq.conf"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(directory / "advanced.config"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(directory / "enabled_plugins"),
+            "RABBITMQ_MNESIA_BASE": str(directory / "data"),
+            "RABBITMQ_LOG_BASE": str(directory / "log"),
+            "RABBITMQ_GENERATED_CONFIG_DIR": str(directory / "generated"),
+            "RABBITMQ_SCHEMA_DIR": str(directory / "schema"),
+            "RABBITMQ_PID_FILE": str(directory / "pid"),
+            "RABBITMQ_DIST_PORT": str(self._distribution_port),
+            "ERL_CRASH_DUMP_SECONDS": "0",
+            "ERL_EPMD_PORT": str(self.epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            # The script then replaces itself by the Erlang VM, so that our child is the VM.
+            "RUNNING_UNDER_SYSTEMD": "true",
+        }

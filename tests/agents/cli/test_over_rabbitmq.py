@@ -1,0 +1,187 @@
+"""`send`, `tail` and `approvals` as processes of their own, over a private RabbitMQ."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio.abc import Process
+from anyio.from_thread import start_blocking_portal
+from anyio.streams.text import TextReceiveStream
+
+from agents.cli.coordinating import AUTHOR, TOPOLOGY, coordinating
+from agents.cli.running import COMMAND, MESSAGES, environment, run_process
+from interlock.bus.clock import SystemClock
+from interlock.bus.private_broker import PrivateBroker, find_server
+from interlock.bus.rabbitmq import ADMIN, RabbitTransport, definitions
+from interlock.bus.transport import AgentQueue, Topology, Transport
+from interlock.protocol import CATALOGUE, decode
+from interlock.protocol.message import ALL
+from interlock.protocol.roles import ALL_ROLES, CONSOLE
+
+pytestmark = pytest.mark.rabbitmq
+
+ALLOWED = {
+    sender: {
+        (receiver, name)
+        for name, route in CATALOGUE.routes().items()
+        for receiver in (*ALL_ROLES, ALL)
+        if route.allows(sender, receiver)
+    }
+    for sender in ALL_ROLES
+}
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBroker]:
+    if find_server() is None:
+        pytest.fail("no rabbitmq-server: `make test` installs it")
+    private = PrivateBroker(tmp_path_factory.mktemp("rabbitmq"), definitions=definitions(ALLOWED, observers={CONSOLE}))
+
+    async def declare() -> None:
+        transport = await RabbitTransport.connect(private.url(), identity=ADMIN)
+        await transport.declare(Topology((*TOPOLOGY.agents, AgentQueue("backend-agent"))))
+        await transport.aclose()
+
+    with start_blocking_portal("asyncio") as portal, portal.wrap_async_context_manager(private):
+        portal.call(declare)
+        yield private
+
+
+def settings(broker: PrivateBroker, identity: str) -> dict[str, str]:
+    return {"INTERLOCK_BROKER_URL": broker.url(identity)}
+
+
+@asynccontextmanager
+async def tailing(broker: PrivateBroker, *arguments: str) -> AsyncIterator[Process]:
+    """Start `interlock tail`, and go on when it follows."""
+    process = await anyio.open_process(
+        [*COMMAND, "tail", *arguments],
+        env=environment(**settings(broker, CONSOLE)),
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    async with process:
+        assert process.stderr is not None
+        with anyio.fail_after(20):
+            assert "following " in await anext(aiter(TextReceiveStream(process.stderr)))
+        yield process
+
+
+async def printed(process: Process) -> str:
+    assert process.stdout is not None
+    with anyio.fail_after(20):
+        return "".join([text async for text in TextReceiveStream(process.stdout)])
+
+
+async def test_a_bare_message_is_completed_sent_and_delivered(broker: PrivateBroker) -> None:
+    result = await run_process(
+        "send", MESSAGES / "infrastructure_ready.json", "--json", settings=settings(broker, "devops-agent")
+    )
+    assert result.returncode == 0, result.stderr
+    sent = json.loads(result.stdout)["sent"]
+    transport = await RabbitTransport.connect(broker.url("backend-agent"), identity="backend-agent")
+    with anyio.fail_after(10):
+        async with transport.consume() as deliveries:
+            delivery = await anext(aiter(deliveries))
+            await delivery.ack()
+    await transport.aclose()
+    envelope = decode(delivery.body)
+    assert (delivery.sender, envelope.type) == ("devops-agent", "infrastructure_ready")
+    assert sent[0]["id"] == envelope.id
+    assert envelope.id.encode() in result.stderr
+    assert envelope.conversation_id.encode() in result.stderr
+
+
+async def test_a_receiver_without_a_queue_is_one_clear_line(broker: PrivateBroker) -> None:
+    result = await run_process(
+        "send", MESSAGES / "deployment_environment_ready.json", settings=settings(broker, "devops-agent")
+    )
+    assert (result.returncode, result.stdout) == (1, b"")
+    assert result.stderr.startswith(
+        b"UnroutableError: no agent is bound for 'deploy-agent.deployment_environment_ready'"
+    )
+    assert result.stderr.count(b"\n") == 1
+
+
+async def test_somebody_elses_credentials_are_refused(broker: PrivateBroker) -> None:
+    result = await run_process(
+        "send", MESSAGES / "infrastructure_ready.json", settings=settings(broker, "backend-agent")
+    )
+    assert result.returncode == 1
+    assert result.stderr.count(b"\n") == 1
+
+
+async def test_a_wrong_message_is_not_sent(broker: PrivateBroker, tmp_path: Path) -> None:
+    good = json.dumps(json.loads((MESSAGES / "infrastructure_ready.json").read_bytes()))
+    path = tmp_path / "messages.jsonl"
+    path.write_text(f"{good}\n{{}}\n")
+    result = await run_process("send", path, settings=settings(broker, "devops-agent"))
+    assert (result.returncode, result.stdout) == (1, b"")
+    assert f"{path}:2: type: a string is required; nothing was sent (invalid_field)" in result.stderr.decode()
+
+
+async def test_without_a_broker_the_error_says_where_to_set_one(tmp_path: Path) -> None:
+    result = await run_process("send", MESSAGES / "infrastructure_ready.json", cwd=tmp_path)
+    assert result.returncode == 2
+    assert b"INTERLOCK_BROKER_URL" in result.stderr
+
+
+@pytest.mark.parametrize("url", ["memory:", "http://127.0.0.1"])
+async def test_a_bus_that_no_other_process_is_on_is_refused(url: str) -> None:
+    result = await run_process("tail", settings={"INTERLOCK_BROKER_URL": url})
+    assert result.returncode == 2
+    assert b"amqp://" in result.stderr
+
+
+async def test_tail_shows_what_matches_until_its_limit(broker: PrivateBroker) -> None:
+    async with tailing(broker, "backend-agent.#", "--limit", "1", "--json") as process:
+        await run_process("send", MESSAGES / "infrastructure_ready.json", settings=settings(broker, "devops-agent"))
+        lines = (await printed(process)).splitlines()
+        assert await process.wait() == 0
+    assert [json.loads(line)["type"] for line in lines] == ["infrastructure_ready"]
+
+
+async def test_tail_ends_with_130_when_interrupted(broker: PrivateBroker) -> None:
+    async with tailing(broker) as process:
+        process.send_signal(signal.SIGINT)
+        with anyio.fail_after(20):
+            assert await process.wait() == 130
+        assert process.stderr is not None
+        rest = "".join([text async for text in TextReceiveStream(process.stderr)])
+    assert "Traceback" not in rest
+
+
+async def test_a_pattern_that_is_none_is_a_usage_error(broker: PrivateBroker) -> None:
+    result = await run_process("tail", "a b", settings=settings(broker, CONSOLE))
+    assert result.returncode == 2
+    assert b"is no pattern" in result.stderr
+
+
+async def test_people_decide_from_the_command_line(broker: PrivateBroker, tmp_path: Path) -> None:
+    async def connect(identity: str) -> Transport:
+        return await RabbitTransport.connect(broker.url(identity), identity=identity)
+
+    console = {**settings(broker, CONSOLE), "INTERLOCK_STATE_DIR": str(tmp_path)}
+    async with coordinating(connect, state_dir=tmp_path, clock=SystemClock()) as coordinator:
+        asked = await coordinator.ask_for_budget()
+        own = await run_process("approvals", "grant", asked.approval_id, "--as", AUTHOR, settings=console)
+        granted = await run_process(
+            "approvals", "grant", asked.approval_id, "--as", "alice", "--json", settings=console
+        )
+        again = await run_process(
+            "approvals", "deny", asked.approval_id, "--as", "bob", "--reason", "no", "--json", settings=console
+        )
+    assert (own.returncode, own.stdout) == (1, b"")
+    assert own.stderr.startswith(b"DecisionRefusedError: ")
+    assert own.stderr.endswith(b"(own_change)\n")
+    assert granted.returncode == 0, granted.stderr
+    assert json.loads(granted.stdout)["state"] == "used"
+    assert again.returncode == 1
+    assert json.loads(again.stdout)["error"]["kind"] == "DecisionRefusedError"
