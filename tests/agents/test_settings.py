@@ -120,6 +120,14 @@ def test_a_mistake_in_the_environment_is_told_with_its_variable(monkeypatch: pyt
         Settings.load()
 
 
+@pytest.mark.parametrize("url", [f"amqp://[{CANARY}", f"amqp://{CANARY}:port/v", f"http://{CANARY}", CANARY, "amqp://"])
+def test_an_address_that_is_none_is_told_without_repeating_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTERLOCK_BROKER_URL", f"amqp://good/v,{url}")
+    with pytest.raises(UsageError, match=r"^INTERLOCK_BROKER_URL: broker_url\.1: an address like amqp") as caught:
+        Settings.load()
+    assert CANARY not in str(caught.value)
+
+
 def test_a_section_in_the_environment_that_is_not_json_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INTERLOCK_CHAT", f"{{{CANARY}")
     with pytest.raises(UsageError, match="chat") as caught:

@@ -31,9 +31,9 @@ from interlock.bus.transport import AgentQueue, Outgoing, Topology
 from interlock.protocol.ids import new_id
 
 BODY = b"x" * 634
-ONE_BY_ONE = 400
+ONE_BY_ONE = 300
 IN_FLIGHT = 500
-MANY = 4000
+MANY = 3000
 PREFETCH = 100
 QUORUM = {"x-queue-type": "quorum"}
 

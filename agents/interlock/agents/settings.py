@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -160,6 +160,18 @@ def _separated(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
+def _address(url: SecretStr) -> SecretStr:
+    """Refuse what is no broker's address, without repeating it."""
+    try:
+        parts = urlsplit(url.get_secret_value())
+        usable = parts.scheme == "memory" or (parts.scheme in {"amqp", "amqps"} and parts.hostname and parts.port != 0)
+    except ValueError:  # brackets that are no IPv6 address, or a port that is no number
+        usable = False
+    if not usable:
+        raise ValueError("an address like amqp://host:5672/interlock is required")
+    return url
+
+
 class Settings(BaseSettings):
     """Everything that is configured. Build it with `Settings.load()`, which turns every mistake into a UsageError."""
 
@@ -173,7 +185,9 @@ class Settings(BaseSettings):
 
     config: Path | None = None
     """The file that the rest is read from; None: `interlock.toml`, where there is one."""
-    broker_url: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_separated)] = ()
+    broker_url: Annotated[
+        tuple[Annotated[SecretStr, AfterValidator(_address)], ...], NoDecode, BeforeValidator(_separated)
+    ] = ()
     """One AMQP URL, several separated by commas, or a (JSON) list: the nodes of one cluster, tried in turn."""
     state_dir: Path = Path(".interlock")
     """Where agents keep their stores."""

@@ -7,6 +7,7 @@ __all__ = ["build_agents"]
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from interlock.agents.agent import Agent
 from interlock.agents.backend import PoolSettings, backend_agent
@@ -19,6 +20,7 @@ from interlock.agents.qa import qa_agent
 from interlock.agents.security import security_agent
 from interlock.agents.settings import Settings
 from interlock.agents.systems.alert_receipts import HttpAlertReceipts
+from interlock.agents.systems.automatic_engine import AutomaticEngine
 from interlock.agents.systems.aws.artifacts import ArtifactStore
 from interlock.agents.systems.aws.engine import AwsDirectEngine
 from interlock.agents.systems.aws.monitoring import DatabaseMonitoring, Subscription
@@ -32,6 +34,7 @@ from interlock.agents.systems.provisioning import ProvisioningEngine
 from interlock.agents.systems.slack import SlackClient
 from interlock.agents.systems.terraform.cli import Terraform
 from interlock.agents.systems.terraform.engine import TerraformEngine
+from interlock.agents.systems.terraform.rendering import render
 from interlock.protocol.errors import UsageError
 from interlock.protocol.roles import BACKEND, COORDINATOR, DEPLOY, DEVOPS, QA, SECURITY
 
@@ -92,7 +95,7 @@ class _Workshop:
         systems = DevopsSystems(
             jira=jira,
             aws=aws,
-            engine=await self._engine(aws, terraform),
+            engine=self._engine(aws, terraform),
             artifacts=artifacts,
             kubernetes=await self._kubernetes(),
             chats=self._chats(),
@@ -174,12 +177,16 @@ class _Workshop:
             self._stack.push_async_callback(chat.aclose)
         return tuple(chats)
 
-    async def _engine(self, aws: Aws, terraform: Terraform) -> ProvisioningEngine:
-        """Choose what applies plans. An emulated AWS has no provider plugin, so there `auto` is the direct engine."""
-        section = self._settings.provisioning
-        if section.engine == "terraform" or (
-            section.engine == "auto" and terraform.available() and self._settings.aws.endpoint_url is None
-        ):
-            return TerraformEngine(terraform, directory=self._settings.state_dir / "terraform")
-        interval = 15.0 if self._settings.aws.endpoint_url is None else 0.2
-        return AwsDirectEngine(aws, poll_interval=interval)
+    def _engine(self, aws: Aws, terraform: Terraform) -> ProvisioningEngine:
+        """Choose what applies plans. An emulated AWS is no provider's endpoint: there `auto` is the direct engine."""
+        choice, emulated = self._settings.provisioning.engine, self._settings.aws.endpoint_url is not None
+        direct = AwsDirectEngine(aws, poll_interval=0.2 if emulated else 15.0)
+        render_code = partial(render, state_bucket=self._settings.provisioning.state_bucket)
+        through_terraform = TerraformEngine(
+            terraform, directory=self._settings.state_dir / "terraform", render=render_code
+        )
+        if choice == "terraform":
+            return through_terraform
+        if choice == "aws-direct" or emulated or not terraform.available():
+            return direct
+        return AutomaticEngine(through_terraform, direct)

@@ -9,6 +9,7 @@ __all__ = ["Bus", "Handler"]
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -18,7 +19,6 @@ from interlock.bus.clock import Clock
 from interlock.bus.errors import DeadlineExceededError
 from interlock.bus.transport import Delivery, Outgoing, Transport
 from interlock.protocol.catalogue import CATALOGUE, Catalogue
-from interlock.protocol.codec import encode
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.errors import (
     InterlockError,
@@ -191,18 +191,7 @@ class Bus:
         address: str | None = None,
         reply_to: str | None = None,
     ) -> None:
-        await self._transport.publish(
-            Outgoing(
-                body=encode(envelope),
-                message_id=envelope.id,
-                sender=envelope.sender,
-                receiver=address or envelope.receiver,
-                type=envelope.type,
-                conversation_id=envelope.conversation_id,
-                sent_at=envelope.sent_at,
-                causation_id=envelope.causation_id,
-                reply_to=reply_to,
-                traceparent=envelope.traceparent,
-            ),
-            timeout=timeout,
-        )
+        outgoing = Outgoing.of(envelope, reply_to=reply_to)
+        if address is not None:
+            outgoing = replace(outgoing, receiver=address)
+        await self._transport.publish(outgoing, timeout=timeout)

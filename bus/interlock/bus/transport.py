@@ -21,8 +21,10 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
+from interlock.protocol.codec import encode
+from interlock.protocol.envelope import Envelope
 from interlock.protocol.message import ALL
 
 
@@ -61,6 +63,22 @@ class Outgoing:
     reply_to: str | None = None
     """Where an answer goes when the sender waits for it itself: an address from `Transport.replies`."""
     traceparent: str | None = None
+
+    @classmethod
+    def of(cls, envelope: Envelope[Any], *, reply_to: str | None = None) -> Outgoing:
+        """Return an envelope as it travels. Raises InvalidMessageError when it is too large."""
+        return cls(
+            body=encode(envelope),
+            message_id=envelope.id,
+            sender=envelope.sender,
+            receiver=envelope.receiver,
+            type=envelope.type,
+            conversation_id=envelope.conversation_id,
+            sent_at=envelope.sent_at,
+            causation_id=envelope.causation_id,
+            reply_to=reply_to,
+            traceparent=envelope.traceparent,
+        )
 
     @property
     def routing_key(self) -> str:

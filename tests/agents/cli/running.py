@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from interlock.agents.cli.app import app
 
-COMMAND = (sys.executable, "-c", "from interlock.agents.cli import main; main()")
+COMMAND = (sys.executable, "-m", "interlock.agents.cli")
 MESSAGES = Path(__file__).parents[2] / "fixtures" / "messages"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import anyio
 import pytest
@@ -39,12 +40,26 @@ def test_a_wrong_command_line_is_a_usage_error(arguments: list[str]) -> None:
     assert result.stdout == ""
 
 
-def test_a_command_whose_extra_is_missing_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(root._COMMANDS, "demo", root._Entry("not_there", extra="sandbox"))
-    result = interlock("demo", "--ticket", "x", "--json")
+@pytest.mark.parametrize(("command", "extra"), [("demo", "sandbox"), ("run", "devops"), ("sandbox", "sandbox")])
+@pytest.mark.parametrize("argument", ["--json", "--help"])
+def test_a_command_whose_extra_is_missing_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, command: str, extra: str, argument: str
+) -> None:
+    def without_extras(name: str) -> ModuleType:
+        raise ModuleNotFoundError("No module named 'aiobotocore'", name="aiobotocore")
+
+    monkeypatch.setattr(root.importlib, "import_module", without_extras)
+    result = interlock(command, argument)
     assert result.exit_code == 2
-    assert "install interlock[sandbox]" in result.stderr
-    assert "Traceback" not in result.stderr
+    assert result.stderr == f"UsageError: 'interlock {command}' needs aiobotocore: install interlock[{extra}]\n"
+
+
+def test_a_defect_in_a_commands_module_is_not_taken_for_a_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str) -> ModuleType:
+        raise ModuleNotFoundError("No module named 'interlock.agents.renamed'", name="interlock.agents.renamed")
+
+    monkeypatch.setattr(root.importlib, "import_module", broken)
+    assert isinstance(interlock("demo").exception, ModuleNotFoundError)
 
 
 async def test_the_core_commands_work_with_the_core_alone(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ async def test_a_change_is_shown_with_approvals_and_history(state_dir: Path, by:
     assert shown.exit_code == 0
     assert shown.stdout.startswith("PROJ-140 is over_budget, waits for an approver, until ")
     assert asked.approval_id in shown.stdout
-    assert "issue=PROJ-140, by=release-lead" in shown.stdout
+    assert "by=release-lead, issue=PROJ-140" in shown.stdout
     assert document["state"] == "over_budget"
     assert document["deadline"] is not None
     assert [approval["state"] for approval in document["approvals"]] == ["open"]

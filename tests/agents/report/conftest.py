@@ -66,9 +66,15 @@ class Story:
 
 
 @pytest.fixture
-def story() -> Story:
+def recording() -> bytes:
+    """The conversation as JSON lines."""
+    return RECORDING.read_bytes()
+
+
+@pytest.fixture
+def story(recording: bytes) -> Story:
     """PROJ-140 from the request to the acceptance, with the author's own approval refused on the way."""
-    envelopes = list(read(RECORDING.read_bytes()))
+    envelopes = list(read(recording))
     told = Story(envelopes, [], [], began=envelopes[0].sent_at, now=envelopes[-1].sent_at)
     for state, seconds in ENTERED:
         told.note("entered", at=told.began + timedelta(seconds=seconds), state=state)
@@ -102,12 +108,13 @@ def story() -> Story:
 
 
 @pytest.fixture
-def presence() -> tuple[Envelope[Message], ...]:
+def presence(story: Story) -> tuple[Envelope[Message], ...]:
     """What agents announce beside any change."""
-    began = read(RECORDING.read_bytes())[0].sent_at
     announced = AgentAnnounced(name=BACKEND, handles=("infrastructure_ready",), version="0.1.0")
     beat = AgentHeartbeat(name=BACKEND, waiting=0, working=1)
-    return tuple(Envelope.wrap(payload, sender=BACKEND, receiver="all", sent_at=began) for payload in (announced, beat))
+    return tuple(
+        Envelope.wrap(payload, sender=BACKEND, receiver="all", sent_at=story.began) for payload in (announced, beat)
+    )
 
 
 @pytest.fixture

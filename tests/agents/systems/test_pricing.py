@@ -36,11 +36,11 @@ def test_the_tickets_database_is_priced_line_by_line(spec: DatabaseSpec) -> None
     priced = estimate(spec)
 
     assert [(line.item, line.quantity, line.monthly) for line in priced.line_items] == [
-        ("db.t3.medium PostgreSQL, Multi-AZ", 730, Decimal("151.84")),
-        ("gp3 storage, Multi-AZ", 100, Decimal("26.20")),
-        ("KMS key", 1, Decimal("1.00")),
-        ("Secrets Manager secret", 1, Decimal("0.40")),
-        ("CloudWatch alarms", 3, Decimal("0.30")),
+        ("db.t3.medium PostgreSQL, Multi-AZ", Decimal(730), Decimal("151.84")),
+        ("gp3 storage, Multi-AZ", Decimal(100), Decimal("26.20")),
+        ("KMS key", Decimal(1), Decimal("1.00")),
+        ("Secrets Manager secret", Decimal(1), Decimal("0.40")),
+        ("CloudWatch alarms", Decimal(3), Decimal("0.30")),
     ]
     assert (priced.monthly, priced.currency) == (Decimal("179.74"), "USD")
 
@@ -73,7 +73,7 @@ def test_what_the_table_does_not_know_is_named_and_not_counted(
 def test_provisioned_operations_are_a_line_of_their_own(spec: DatabaseSpec) -> None:
     priced = estimate(spec.model_copy(update={"storage_type": StorageType.IO1, "region": "us-east-1"}))
 
-    assert ("io1 IOPS, Multi-AZ", 1000) in [(line.item, line.quantity) for line in priced.line_items]
+    assert ("io1 IOPS, Multi-AZ", Decimal(1000)) in [(line.item, line.quantity) for line in priced.line_items]
 
 
 def test_what_depends_on_use_is_always_listed_as_unpriced(spec: DatabaseSpec) -> None:

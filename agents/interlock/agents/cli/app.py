@@ -9,10 +9,12 @@ __all__ = ["app", "main"]
 
 import importlib
 import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -26,25 +28,34 @@ class _Entry:
     """Where a command lives: a module with a `typer.Typer` named `app`."""
 
     module: str
+    summary: str
     extra: str | None = None
     """The extra that it needs; None: the core is enough."""
 
 
 _COMMANDS = {
-    "demo": _Entry("demo", extra="sandbox"),
-    "run": _Entry("run", extra="devops"),
-    "sandbox": _Entry("sandbox", extra="sandbox"),
-    "send": _Entry("send"),
-    "validate": _Entry("validate"),
-    "tail": _Entry("tail"),
-    "workflows": _Entry("workflows"),
-    "approvals": _Entry("approvals"),
-    "schemas": _Entry("schemas"),
+    "demo": _Entry("demo", "Take one ticket through the whole team, in a sandbox.", extra="sandbox"),
+    "run": _Entry("run", "Run agents, or the whole team.", extra="devops"),
+    "sandbox": _Entry("sandbox", "Start emulators of the outside world.", extra="sandbox"),
+    "send": _Entry("send", "Publish messages from a file."),
+    "validate": _Entry("validate", "Check messages against the catalogue."),
+    "tail": _Entry("tail", "Show messages as they are sent."),
+    "workflows": _Entry("workflows", "See where every change stands."),
+    "approvals": _Entry("approvals", "See what waits for a person, and decide."),
+    "schemas": _Entry("schemas", "Export the catalogue as JSON Schema, or check an export."),
 }
 
 
+class _Formatter(Protocol):
+    """What is used of the formatter that help is written with."""
+
+    def section(self, name: str) -> AbstractContextManager[None]: ...
+
+    def write_dl(self, rows: Sequence[tuple[str, str]]) -> None: ...
+
+
 class _Commands(TyperGroup):
-    """Imports a command's module on its first use."""
+    """Imports a command's module on its first use; the list in the help needs none of them."""
 
     def list_commands(self, ctx: object) -> list[str]:  # noqa: ARG002 - the overridden signature
         return [*_COMMANDS]
@@ -53,14 +64,19 @@ class _Commands(TyperGroup):
         entry = _COMMANDS.get(cmd_name)
         return None if entry is None else _loaded(cmd_name, entry)
 
+    def format_commands(self, ctx: object, formatter: _Formatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in _COMMANDS.items()])
+
 
 def _loaded(name: str, entry: _Entry) -> TyperCommand | TyperGroup:
     try:
         module = importlib.import_module(f"interlock.agents.cli.{entry.module}")
     except ModuleNotFoundError as error:
-        if entry.extra is None:
+        missing = error.name or ""
+        if entry.extra is None or missing.partition(".")[0] == "interlock":
             raise
-        return _unavailable(name, extra=entry.extra, missing=error.name or "a package")
+        return _unavailable(name, extra=entry.extra, missing=missing)
     command = typer.main.get_command(module.app)
     assert isinstance(command, TyperCommand | TyperGroup), f"{entry.module}.app is a Typer application"
     command.name = name
@@ -77,7 +93,7 @@ def _unavailable(name: str, *, extra: str, missing: str) -> TyperCommand:
     return TyperCommand(
         name,
         callback=explain,
-        help=f"Needs interlock[{extra}], which is not installed.",
+        add_help_option=False,
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     )
 

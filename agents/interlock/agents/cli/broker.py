@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["connected", "outgoing_of"]
+__all__ = ["connected"]
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from typing import Any
+import logging
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from urllib.parse import urlsplit
 
 import anyio
@@ -14,9 +14,7 @@ import anyio
 from interlock.agents.settings import Settings
 from interlock.bus.clock import Clock
 from interlock.bus.rabbitmq import RabbitTransport
-from interlock.bus.transport import Outgoing, Transport
-from interlock.protocol.codec import encode
-from interlock.protocol.envelope import Envelope
+from interlock.bus.transport import Transport
 from interlock.protocol.errors import UsageError
 
 _PATIENCE = 10.0
@@ -36,24 +34,24 @@ async def connected(settings: Settings, *, identity: str, clock: Clock) -> Async
             "this command needs a broker that other processes are connected to: "
             "give broker_url as amqp://… or amqps://…, the in-memory bus ends where its process ends"
         )
-    transport = await RabbitTransport.connect(urls, identity=identity, clock=clock, timeout=_PATIENCE)
+    with _quiet_client():
+        transport = await RabbitTransport.connect(urls, identity=identity, clock=clock, timeout=_PATIENCE)
+        try:
+            yield transport
+        finally:
+            with anyio.CancelScope(shield=True):
+                await transport.aclose()
+
+
+@contextmanager
+def _quiet_client() -> Generator[None]:
+    """Keep the AMQP client's own log from the terminal: what matters to a person is raised as an error."""
+    loggers = [logging.getLogger(name) for name in ("aio_pika", "aiormq")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
-        yield transport
+        yield
     finally:
-        with anyio.CancelScope(shield=True):
-            await transport.aclose()
-
-
-def outgoing_of(envelope: Envelope[Any]) -> Outgoing:
-    """Return the envelope as a transport takes it. Raises InvalidMessageError when it is too large."""
-    return Outgoing(
-        body=encode(envelope),
-        message_id=envelope.id,
-        sender=envelope.sender,
-        receiver=envelope.receiver,
-        type=envelope.type,
-        conversation_id=envelope.conversation_id,
-        sent_at=envelope.sent_at,
-        causation_id=envelope.causation_id,
-        traceparent=envelope.traceparent,
-    )
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

@@ -10,12 +10,11 @@ __all__ = ["DecisionRefusedError", "Verdict", "decide"]
 
 from typing import TypeAlias
 
-from interlock.agents.cli.broker import outgoing_of
 from interlock.bus.clock import Clock
 from interlock.bus.errors import DeadlineExceededError
 from interlock.bus.store.reading import StoreReader
 from interlock.bus.store.records import ApprovalRow
-from interlock.bus.transport import Transport
+from interlock.bus.transport import Outgoing, Transport
 from interlock.protocol.codec import decode
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.errors import PermanentError
@@ -54,7 +53,7 @@ async def decide(
         sent_at=clock.now(),
         conversation_id=conversation_id,
     )
-    await transport.publish(outgoing_of(envelope))
+    await transport.publish(Outgoing.of(envelope))
     deadline = clock.monotonic() + timeout
     while (state := reader.inbox_state(envelope.id)) not in {"done", "dead"}:
         if clock.monotonic() >= deadline:

@@ -10,12 +10,13 @@ from typing import Annotated, Any
 import anyio
 import typer
 
-from interlock.agents.cli.broker import connected, outgoing_of
+from interlock.agents.cli.broker import connected
 from interlock.agents.cli.message_file import admitted, bodies
 from interlock.agents.cli.options import JsonOption, settings_of
 from interlock.agents.cli.output import Output, reporting
 from interlock.agents.settings import Settings
 from interlock.bus.clock import Clock, SystemClock
+from interlock.bus.transport import Outgoing
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.errors import InvalidMessageError, UsageError
 
@@ -62,7 +63,7 @@ async def _publish(envelopes: Sequence[Envelope[Any]], settings: Settings, clock
     sent: list[dict[str, str]] = []
     async with connected(settings, identity=envelopes[0].sender, clock=clock) as transport:
         for envelope in envelopes:
-            await transport.publish(outgoing_of(envelope))
+            await transport.publish(Outgoing.of(envelope))
             output.say(
                 f"sent {envelope.type} to {envelope.receiver}: "
                 f"message {envelope.id}, conversation {envelope.conversation_id}"

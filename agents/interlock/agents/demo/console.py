@@ -12,7 +12,7 @@ import anyio
 from interlock.agents.demo.people import People
 from interlock.bus.clock import Clock
 from interlock.bus.transport import Delivery, Outgoing, Transport
-from interlock.protocol.codec import decode, encode
+from interlock.protocol.codec import decode
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.errors import InvalidMessageError, TransientError, UnknownOutcomeError
 from interlock.protocol.ids import conversation_of
@@ -105,16 +105,7 @@ class Console:
             causation_id=cause.id if cause else None,
         )
         self.sent.append(envelope)
-        outgoing = Outgoing(
-            body=encode(envelope),
-            message_id=envelope.id,
-            sender=CONSOLE,
-            receiver=COORDINATOR,
-            type=envelope.type,
-            conversation_id=envelope.conversation_id,
-            sent_at=envelope.sent_at,
-            causation_id=envelope.causation_id,
-        )
+        outgoing = Outgoing.of(envelope)
         while True:
             try:
                 await self._transport.publish(outgoing)

@@ -19,6 +19,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-ur
 _CONTENTS = (
     ("states", "Timeline"),
     ("messages", "Messages"),
+    ("architecture", "Architecture"),
     ("plan", "Plan"),
     ("checks", "Checklist"),
     ("cost", "Cost"),
@@ -35,7 +36,7 @@ def page(report: Report, *, envelopes: Sequence[Envelope[Any]], diagram: bytes |
     `envelopes` are the conversation that the report was built from; `diagram` is a PNG, None when there was nothing
     to draw.
     """
-    style = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
+    style = files("interlock.agents.report").joinpath("page.css").read_text(encoding="utf-8")
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -45,10 +46,12 @@ def page(report: Report, *, envelopes: Sequence[Envelope[Any]], diagram: bytes |
         element("title", f"{report.jira_issue} {report.outcome.value.replace('_', ' ')}"),
         element("style", Markup(style)),
     )
+    contents = [entry for entry in _CONTENTS if diagram is not None or entry[0] != "architecture"]
+    links = (element("a", title, href=f"#{anchor}") for anchor, title in contents)
     body = element(
         "body",
         sections.banner(report),
-        element("nav", *(element("a", title, href=f"#{anchor}") for anchor, title in _CONTENTS), aria_label="Contents"),
+        element("nav", *links, aria_label="Contents"),
         element(
             "main",
             sections.states(report),

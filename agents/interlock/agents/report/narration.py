@@ -22,7 +22,7 @@ from interlock.agents.report.folder import ReportFiles
 from interlock.agents.report.report import Report
 from interlock.agents.report.sequence import PRESENCE
 from interlock.agents.report.telling import telling, verdicts
-from interlock.agents.report.text import clock_offset, duration, line
+from interlock.agents.report.text import clock_offset, counted, duration, line
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.message import Event, Reply
 from interlock.protocol.messages.change import ChangeOutcome
@@ -127,8 +127,7 @@ def _cost(report: Report) -> Text:
     if estimate is None:
         return Text("not estimated")
     budget = f" of {estimate.budget.monthly} {estimate.budget.currency} budgeted" if estimate.budget else ", no budget"
-    count = len(estimate.unpriced)
-    unpriced = f"; {count} {'line' if count == 1 else 'lines'} without a price" if count else ""
+    unpriced = f"; {counted(len(estimate.unpriced), 'line')} without a price" if estimate.unpriced else ""
     style = "red" if estimate.over_budget else ""
     return Text(f"{estimate.monthly} {estimate.currency} a month{budget}{unpriced}", style=style)
 

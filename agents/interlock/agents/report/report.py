@@ -130,6 +130,11 @@ class Report(Value):
             messages=tuple(json.loads(encode(envelope)) for envelope in envelopes),
         )
 
+    @property
+    def process_layout(self) -> str:
+        """How the agents were spread over processes, in words."""
+        return "one process each" if len(set(self.processes.values())) > 1 else "all in one process"
+
     def to_json(self) -> str:
         """Return the one JSON object that `report.json` holds, indented, with a final line feed."""
         return self.model_dump_json(by_alias=True, indent=2) + "\n"

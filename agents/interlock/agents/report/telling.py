@@ -7,6 +7,7 @@ __all__ = ["telling", "verdicts"]
 from collections import Counter
 from collections.abc import Iterable
 
+from interlock.agents.report.text import counted
 from interlock.protocol.message import Message
 from interlock.protocol.messages.approval import ApprovalDenied, ApprovalGranted, ApprovalRefused, ApprovalRequest
 from interlock.protocol.messages.change import (
@@ -87,7 +88,7 @@ def _of_change(message: Message) -> str:
         case InfrastructureApply():
             return f"{message.environment}, {_short(message.plan_digest)}, approved by {message.approved_by}"
         case InfrastructureApplied():
-            return f"{message.environment}: {len(message.resources)} resources read back"
+            return f"{message.environment}: {counted(len(message.resources), 'resource')} read back"
         case DriftDetected():
             return f"{message.environment}: {'; '.join(message.diff)}"
         case ReconciliationResult():
@@ -97,7 +98,7 @@ def _of_change(message: Message) -> str:
         case VerificationResult():
             return f"{message.environment}: {message.verdict} ({verdicts(message.checks)})"
         case MonitoringConfigured():
-            return f"{len(message.alarms)} alarms"
+            return counted(len(message.alarms), "alarm")
         case DocumentationPublished():
             return message.page_url
         case TicketCloseRequest():
@@ -125,7 +126,7 @@ def _of_handoff(message: Message) -> str:
         case SecurityReviewRequest():
             return message.scope
         case SecurityReviewResult():
-            return f"{message.phase}: {message.verdict}, {len(message.findings)} findings"
+            return f"{message.phase}: {message.verdict}, {counted(len(message.findings), 'finding')}"
         case ConnectivityTestRequest(target=target):
             return f"{target.connection.endpoint}:{target.connection.port}"
         case ConnectivityTestResult():
@@ -169,7 +170,7 @@ def _of_task(message: Message) -> str:
         case DeadlineExceeded():
             return message.request_type
         case AgentAnnounced():
-            return f"handles {len(message.handles)} types"
+            return f"handles {counted(len(message.handles), 'type')}"
         case AgentOffline():
             return message.reason
         case _:

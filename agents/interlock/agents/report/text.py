@@ -5,7 +5,7 @@ Tickets and messages are written by others. Whoever shows them shows `visible` t
 
 from __future__ import annotations
 
-__all__ = ["clock_offset", "duration", "line", "shortened", "visible"]
+__all__ = ["clock_offset", "counted", "duration", "line", "shortened", "visible"]
 
 import unicodedata
 
@@ -38,6 +38,11 @@ def shortened(text: str, room: int) -> str:
         if taken > room:
             return text[: max(index - 1, 0)].rstrip() + "…"
     return text
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its regular noun: `1 message`, `2 messages`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:

@@ -62,7 +62,7 @@ def emulated_databases(
             identifier = instance.db_instance_identifier
             if looks[identifier] > 0:
                 looks[identifier] -= 1
-            elif instance.status == "creating":
+            elif identifier in looks and instance.status == "creating":
                 instance.status = "available"
         return instances
 

@@ -69,7 +69,7 @@ def _network(canvas: Canvas, spec: DatabaseSpec, endpoint: str) -> None:
 
     canvas.box((430, 620, 970, 712), _PLAIN)
     canvas.text((452, 634), "Endpoint", size=15, bold=True)
-    canvas.text((452, 658), f"{endpoint}:{spec.port}", size=17, colour=_DATABASE.line, within=496)
+    canvas.text((452, 658), endpoint, size=17, colour=_DATABASE.line, within=496)
     canvas.text((452, 684), f"database {spec.database_name}", size=15, colour=_MUTED, within=496)
 
 

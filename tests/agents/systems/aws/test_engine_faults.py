@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from moto.rds.exceptions import RDSClientError
 
 from interlock.agents.sandbox.aws import SandboxAws
 from interlock.agents.systems.aws import Aws, AwsDirectEngine
@@ -14,23 +15,23 @@ ISSUE = "PROJ-140"
 
 
 class ServerAtFixedAddress:
-    """Reports one address for every database, after a number of crashes in the middle of the creation."""
+    """Reports one address for every database; fails its first creation where it is told to."""
 
-    def __init__(self, *, crashes: int = 0) -> None:
-        self.crashes = crashes
+    def __init__(self, *, failure: Exception | None = None) -> None:
+        self.failure = failure
         self.asked: list[tuple[str, str, str]] = []
 
     def provision(self, identifier: str, *, engine: str, database: str, user: str, password: str) -> tuple[str, int]:
         assert len(password) == 40
         self.asked.append((identifier, f"{engine}:{database}", user))
-        if self.crashes:
-            self.crashes -= 1
-            raise ConnectionResetError("the server process died")
+        failure, self.failure = self.failure, None
+        if failure is not None:
+            raise failure
         return "127.0.0.1", 54_321
 
 
 async def test_a_creation_whose_answer_was_lost_is_reconciled_and_completed(spec: DatabaseSpec) -> None:
-    backend = ServerAtFixedAddress(crashes=1)
+    backend = ServerAtFixedAddress(failure=RuntimeError("the server process died"))
     async with SandboxAws(databases=backend) as sandbox, Aws(sandbox.settings) as aws:
         engine = AwsDirectEngine(aws, poll_interval=0.01)
         plan = await engine.plan(spec, issue=ISSUE)
@@ -56,14 +57,19 @@ async def test_nothing_applied_is_told_from_partly_applied(engine: AwsDirectEngi
     assert len(found.outstanding) == len(plan.changes)
 
 
-async def test_a_refusal_after_the_first_change_leaves_the_outcome_unknown(aws: Aws, spec: DatabaseSpec) -> None:
-    engine = AwsDirectEngine(aws, poll_interval=0.01)
-    refused = spec.model_copy(update={"identifier": "prod--db"})
-    plan = await engine.plan(refused, issue=ISSUE)
+async def test_a_refusal_after_the_first_change_leaves_the_outcome_unknown(spec: DatabaseSpec) -> None:
+    full = RDSClientError("InsufficientDBInstanceCapacity", "db.t3.medium is not available in this zone")
+    async with SandboxAws(databases=ServerAtFixedAddress(failure=full)) as sandbox, Aws(sandbox.settings) as aws:
+        engine = AwsDirectEngine(aws, poll_interval=0.01)
+        plan = await engine.plan(spec, issue=ISSUE)
 
-    with pytest.raises(UnknownOutcomeError, match=r"stopped after aws_kms_key\.rds"):
-        await engine.apply(plan, approved_digest=plan.digest, issue=ISSUE)
-    assert (await engine.reconcile(plan)).outcome == "partly_applied"
+        with pytest.raises(
+            UnknownOutcomeError, match=r"stopped after aws_kms_key\.rds.*InsufficientDBInstanceCapacity"
+        ):
+            await engine.apply(plan, approved_digest=plan.digest, issue=ISSUE)
+        found = await engine.reconcile(plan)
+
+    assert found.outcome == "partly_applied"
 
 
 async def test_an_apply_waits_until_the_database_is_available(spec: DatabaseSpec) -> None:

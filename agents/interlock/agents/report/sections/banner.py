@@ -10,7 +10,7 @@ from interlock.agents.report.markup import Markup, element, fragment
 from interlock.agents.report.report import Report
 from interlock.agents.report.sections.layout import moment
 from interlock.agents.report.telling import verdicts
-from interlock.agents.report.text import duration
+from interlock.agents.report.text import counted, duration
 
 _SANDBOX = "Local emulators stood in for the outside systems: nothing was created in a cloud, and nothing is billed."
 
@@ -53,12 +53,9 @@ def _facts(report: Report) -> Iterator[tuple[str, str, str]]:
         limit = f"of {budget.monthly} {budget.currency} budgeted" if budget else "no budget given"
         yield "Cost a month", f"{report.estimate.monthly} {report.estimate.currency}", limit
     yield "Checks", str(len(report.checks)), verdicts(report.checks) or "none reported"
-    yield "Messages", str(len(report.messages)), f"{len(report.processes)} agents, {len(_distinct(report))} processes"
+    agents = counted(len(report.processes), "agent")
+    yield "Messages", str(len(report.messages)), f"{agents}, {report.process_layout}"
     yield "Engine", report.engine, f"{report.broker.kind} broker"
-
-
-def _distinct(report: Report) -> frozenset[int]:
-    return frozenset(report.processes.values())
 
 
 def _fact(name: str, value: str, note: str) -> Markup:

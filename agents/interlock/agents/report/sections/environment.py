@@ -12,10 +12,9 @@ from interlock.agents.report.text import duration
 
 def environment(report: Report) -> Markup:
     """Processes, broker, engine and times, and the notes on what was not proven."""
-    separate = len(set(report.processes.values())) > 1
     lead = (
         f"{report.broker.kind} broker {report.broker.version}; {report.engine} as engine; "
-        f"{'one process per agent' if separate else 'all agents in one process'}; "
+        f"{report.process_layout}; "
         f"{duration(report.durations.total)} in all, start and stop included."
     )
     processes = (

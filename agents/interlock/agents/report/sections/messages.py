@@ -13,7 +13,7 @@ from interlock.agents.report.report import Report
 from interlock.agents.report.sections.layout import document, fold, section
 from interlock.agents.report.sequence import sequence, spoken
 from interlock.agents.report.telling import telling
-from interlock.agents.report.text import clock_offset, line
+from interlock.agents.report.text import clock_offset, counted, line
 from interlock.protocol.codec import encode
 from interlock.protocol.envelope import Envelope
 
@@ -22,7 +22,7 @@ def messages(report: Report, envelopes: Sequence[Envelope[Any]]) -> Markup:
     """The sequence diagram, and below it each message in full; its arrows lead there."""
     shown = spoken(envelopes)
     entries = [_entry(envelope, (envelope.sent_at - shown[0].sent_at).total_seconds()) for envelope in shown]
-    lead = f"{len(shown)} messages, each as it was sent; an arrow leads to its message."
+    lead = f"{counted(len(shown), 'message')}, each as it was sent; an arrow leads to its message."
     keys = (("request", "request"), ("reply", "reply"), ("event", "event"), ("trouble", "refusal or failure"))
     legend = element("p", *(element("span", text, class_=f"key-{kind}") for kind, text in keys), class_="legend")
     return section(
