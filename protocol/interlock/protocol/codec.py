@@ -21,6 +21,7 @@ from interlock.protocol.envelope import MAX_HOPS, Envelope
 from interlock.protocol.errors import InvalidMessageError, RejectionCode
 from interlock.protocol.ids import conversation_of, new_id
 from interlock.protocol.message import Message
+from interlock.protocol.shapes import MEANINGS
 from interlock.protocol.strict_json import MAX_BYTES, parse_object
 
 CONTENT_TYPE = "application/json"
@@ -89,10 +90,15 @@ def _envelope_of(payload: type[Message]) -> type[Envelope[Message]]:
 
 
 def _first_problem(error: ValidationError) -> InvalidMessageError:
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    first = error.errors(include_url=False, include_input=False)[0]
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{_harmless(part)}" for part in first["loc"]).lstrip(".")
     more = error.error_count() - 1
-    reason = first["msg"].removeprefix("Value error, ") + (f" (and {more} more)" if more else "")
+    reason = first["msg"].removeprefix("Value error, ")
+    meaning = MEANINGS.get(first.get("ctx", {}).get("pattern", ""))
+    if meaning is not None:
+        reason = f"must be {meaning}"
+    if more:
+        reason += f" (and {more} more)"
     return InvalidMessageError(RejectionCode.INVALID_FIELD, reason, path=path)
 
 

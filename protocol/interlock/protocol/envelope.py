@@ -12,6 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from interlock.protocol.ids import new_id
 from interlock.protocol.message import Message
+from interlock.protocol.shapes import TRACEPARENT
 from interlock.protocol.values import AgentName, Identifier, MessageId, Timestamp
 
 MAX_HOPS = 32
@@ -19,7 +20,7 @@ MAX_HOPS = 32
 
 PayloadT = TypeVar("PayloadT", bound=Message)
 
-Traceparent = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")]
+Traceparent = Annotated[str, StringConstraints(pattern=TRACEPARENT)]
 """W3C Trace Context, level 1."""
 
 

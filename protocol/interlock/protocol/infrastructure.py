@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
+from interlock.protocol.shapes import DATABASE_NAME, ENGINE_VERSION, INSTANCE_CLASS, LABEL, REGION
 from interlock.protocol.values import Amount, Currency, Environment, Identifier, Value
 
 
@@ -44,7 +45,7 @@ class StorageType(StrEnum):
     IO2 = "io2"
 
 
-DnsLabel = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=63)]
+DnsLabel = Annotated[str, StringConstraints(pattern=LABEL, max_length=63)]
 """An RDS identifier: lower case, digits and single hyphens, starting with a letter, not ending in a hyphen."""
 
 
@@ -55,9 +56,9 @@ class DatabaseSpec(Value):
     """
 
     engine: DatabaseEngine
-    engine_version: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,2}(\.[0-9]{1,2}){0,2}$")]
+    engine_version: Annotated[str, StringConstraints(pattern=ENGINE_VERSION)]
     """Major version at least, e.g. `14` or `14.7`; minor upgrades follow the maintenance window."""
-    instance_class: Annotated[str, StringConstraints(pattern=r"^db\.[a-z0-9]{2,8}\.[a-z0-9]{4,12}$")]
+    instance_class: Annotated[str, StringConstraints(pattern=INSTANCE_CLASS)]
     storage_gb: Annotated[int, Field(ge=20, le=65_536)]
     storage_type: StorageType
     multi_az: bool
@@ -66,11 +67,11 @@ class DatabaseSpec(Value):
     encryption_in_transit: bool
     publicly_accessible: bool
     environment: Environment
-    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
+    region: Annotated[str, StringConstraints(pattern=REGION)]
     vpc: Identifier
     security_group: Identifier
     identifier: DnsLabel
-    database_name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")] = "app_db"
+    database_name: Annotated[str, StringConstraints(pattern=DATABASE_NAME)] = "app_db"
 
     @model_validator(mode="after")
     def _gp3_minimum(self) -> DatabaseSpec:

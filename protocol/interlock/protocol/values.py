@@ -30,6 +30,8 @@ from typing import Annotated
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
+from interlock.protocol.shapes import CURRENCY, DIGEST, DURATION, HOST_NAME, IDENTIFIER, ISSUE_KEY, LABEL, MESSAGE_ID
+
 
 class Value(BaseModel):
     """A frozen part of a message: camelCase on the wire, snake_case in Python."""
@@ -71,19 +73,19 @@ def _plausible(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-AgentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=63)]
+AgentName = Annotated[str, StringConstraints(pattern=LABEL, max_length=63)]
 """An agent's address, e.g. `backend-agent`; ASCII, so that no look-alike passes."""
 
-MessageId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+MessageId = Annotated[str, StringConstraints(pattern=MESSAGE_ID)]
 """A UUID in its canonical lower-case form, and no other."""
 
-IssueKey = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{1,19}-[1-9][0-9]{0,8}$")]
+IssueKey = Annotated[str, StringConstraints(pattern=ISSUE_KEY)]
 """A Jira issue key, e.g. `PROJ-140`."""
 
-Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+Digest = Annotated[str, StringConstraints(pattern=DIGEST)]
 """SHA-256 of exact bytes."""
 
-Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,254}$")]
+Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
 """A name in an outside system that is safe in HCL, YAML, JQL and shell words: letters, digits, `. _ / -`."""
 
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_visible)]
@@ -92,7 +94,7 @@ ShortText = Annotated[str, StringConstraints(min_length=1, max_length=500), Afte
 LongText = Annotated[str, StringConstraints(max_length=65_536), AfterValidator(_visible)]
 """Text for people, of at most 64 Ki characters."""
 
-HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$")]
+HostName = Annotated[str, StringConstraints(pattern=HOST_NAME)]
 """A DNS name or an IPv4 address."""
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -100,12 +102,12 @@ Port = Annotated[int, Field(ge=1, le=65_535)]
 Timestamp = Annotated[AwareDatetime, BeforeValidator(_moment), AfterValidator(_plausible)]
 """A moment with its zone, kept in UTC, between the years 2000 and 2199; on the wire as in RFC 3339, never a number."""
 
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Currency = Annotated[str, StringConstraints(pattern=CURRENCY)]
 """ISO 4217."""
 
 Amount = Annotated[Decimal, Field(ge=0, max_digits=14, decimal_places=4)]
 
-WireDuration = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,6}(ms|s|m|h)$")]
+WireDuration = Annotated[str, StringConstraints(pattern=DURATION)]
 """A duration as the specification writes it, e.g. `30s`."""
 
 

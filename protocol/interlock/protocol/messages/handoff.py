@@ -31,6 +31,7 @@ from interlock.protocol.infrastructure import DatabaseSpec
 from interlock.protocol.message import Effect, Reply, Request, Route, hours, minutes
 from interlock.protocol.messages.task import TaskDeclined
 from interlock.protocol.roles import BACKEND, COORDINATOR, DEPLOY, DEVOPS, QA, SECURITY
+from interlock.protocol.shapes import KUBERNETES_NAME, KUBERNETES_QUANTITY
 from interlock.protocol.values import (
     AgentName,
     CheckResult,
@@ -95,7 +96,7 @@ class InfrastructureReady(
     configuration: PoolConfiguration
 
 
-KubernetesQuantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$")]
+KubernetesQuantity = Annotated[str, StringConstraints(pattern=KUBERNETES_QUANTITY)]
 
 
 class EnvironmentResources(Value):
@@ -123,7 +124,7 @@ class DeploymentEnvironmentAcknowledged(
     checks: tuple[CheckResult, ...] = ()
 
 
-KubernetesName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
+KubernetesName = Annotated[str, StringConstraints(pattern=KUBERNETES_NAME)]
 
 
 class DeploymentEnvironmentReady(
