@@ -17,6 +17,7 @@ from botocore.exceptions import (
     ParamValidationError,
     PartialCredentialsError,
 )
+from botocore.parsers import ResponseParserError
 
 from interlock.protocol.errors import PermanentError, TransientError, UnknownOutcomeError, UsageError
 
@@ -56,8 +57,8 @@ def aws_errors(operation: str, *, about: str, changes: bool) -> Generator[None, 
         raise UsageError(f"{operation} for {about!r} needs AWS credentials; configure them") from error
     except (ConnectTimeoutError, EndpointConnectionError) as error:
         raise TransientError(f"{operation} for {about!r} was not sent: no connection to AWS; try again") from error
-    except HTTPClientError as error:
-        raise _unanswered(operation, about, "the answer was lost", changes=changes) from error
+    except (HTTPClientError, ResponseParserError) as error:
+        raise _unanswered(operation, about, "the answer was lost or unreadable", changes=changes) from error
     except BotoCoreError as error:
         raise PermanentError(f"{operation} for {about!r} failed in the AWS client: {type(error).__name__}") from error
 
