@@ -104,6 +104,7 @@ def test_without_a_broker_the_error_says_where_to_set_one() -> None:
         ("unknown = 5", r"^interlock\.toml: unknown: there is no such setting"),
         ("[provisioning]\nengine = 'pulumi'", r"^interlock\.toml: provisioning\.engine: .*'terraform'"),
         ("[runtime]\nconcurrency = 'x'", r"^interlock\.toml: runtime\.concurrency: "),
+        ("[runtime]\nconcurency = 4", r"^interlock\.toml: runtime: there is no such setting: concurency"),
         ("backend = 3", r"^interlock\.toml: backend: "),
         ("[backend", r"^the settings file interlock\.toml is not TOML: at (line 1|end)"),
     ],

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from interlock.agents.context import Context
+from interlock.agents.timer import TIMER
 from interlock.bus.store.records import Commit
 from interlock.protocol.catalogue import CATALOGUE, Catalogue
 from interlock.protocol.errors import UsageError
@@ -47,6 +48,7 @@ class Agent:
         self.version = version
         self.catalogue = catalogue
         self._handlers: dict[str, Handler] = {}
+        self._timers: dict[str, Handler] = {}
         self._announcements: set[str] = set()
 
     def __repr__(self) -> str:
@@ -73,20 +75,30 @@ class Agent:
         return handler
 
     def handle(self, message: type[Message], handler: Handler) -> None:
-        """Register a handler for one message class, where no annotation can say it."""
+        """Register a handler for one message class, where no annotation can say it.
+
+        Raises UsageError when the class has another handler already.
+        """
         name = message.declaration.type
+        if name == TIMER:
+            raise UsageError(f"{self.name}: no message may have the type {TIMER}, under which a store keeps timers")
         if self._handlers.setdefault(name, handler) is not handler:
             raise UsageError(f"{self.name} has two handlers for {name}")
         if ALL in message.declaration.route.receivers:
             self._announcements.add(name)
 
-    def handle_type(self, name: str, handler: Handler) -> None:
-        """Register a handler for an inbox type that is no message of the catalogue, such as `timer`."""
-        self._handlers[name] = handler
+    def handle_timer(self, name: str, handler: Handler) -> None:
+        """Register a handler for the timers of this name, which its own commits set; it is given a `TimerFired`."""
+        if self._timers.setdefault(name, handler) is not handler:
+            raise UsageError(f"{self.name} has two handlers for the timer {name}")
 
     def handler(self, type: str) -> Handler | None:  # noqa: A002 - the wire's word
         """Return the handler of a wire name."""
         return self._handlers.get(type)
+
+    def timer_handler(self, name: str) -> Handler | None:
+        """Return the handler of a timer."""
+        return self._timers.get(name)
 
     def run(self) -> None:
         """Run as a process until SIGTERM or SIGINT: broker, store and identity from settings. Blocks."""

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar, cast
 
 from interlock.bus.clock import Clock
+from interlock.bus.errors import LeaseLostError
 from interlock.bus.store.port import Store
 from interlock.bus.store.records import EffectState
 from interlock.protocol.envelope import Envelope
-from interlock.protocol.errors import InterlockError, UnknownOutcomeError
+from interlock.protocol.errors import InterlockError, UnknownOutcomeError, UsageError
 from interlock.protocol.message import Message
 from interlock.protocol.messages.task import TaskProgress
 
@@ -56,7 +57,7 @@ class Context:
     async def progress(
         self, step: str, *, percent: int | None = None, detail: str | None = None, to: str | None = None
     ) -> None:
-        """Tell the requester, or `to`, how far this has come. Sent at once, and once per step and attempt chain."""
+        """Tell the requester, or `to`, how far this has come; at once, and once per step for all attempts."""
         await self.send_progress(TaskProgress(step=step, percent=percent, detail=detail), to or self.sender)
 
     async def once(
@@ -86,7 +87,9 @@ class Context:
     async def _carry_out(self, operation: str, effect: Callable[[], Awaitable[T]], *, digest: str, again: bool) -> T:
         if again:
             await self.store.forget_effect(operation)
-            await self.store.begin_effect(operation, request_hash=digest, fence=self.fence)
+            _, ours = await self.store.begin_effect(operation, request_hash=digest, fence=self.fence)
+            if not ours:
+                raise LeaseLostError(f"effect {operation} was begun by another attempt meanwhile: drop this one")
         try:
             result = await effect()
         except UnknownOutcomeError as error:
@@ -95,5 +98,11 @@ class Context:
         except InterlockError as error:
             await self.store.settle_effect(operation, state=EffectState.FAILED, result=str(error))
             raise
-        await self.store.settle_effect(operation, state=EffectState.DONE, result=json.dumps(result))
+        try:
+            journalled = json.dumps(result)
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                f"effect {operation} has happened, but what it returned cannot be journalled ({error}): return JSON"
+            ) from error
+        await self.store.settle_effect(operation, state=EffectState.DONE, result=journalled)
         return result

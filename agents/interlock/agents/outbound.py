@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
-__all__ = ["commit_of", "enclose"]
+__all__ = ["Cause", "commit_of", "enclose"]
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from opentelemetry.propagate import inject
 
 from interlock.agents.agent import Addressed, Returned
 from interlock.bus.store.records import Commit, OutboxMessage
 from interlock.protocol.codec import encode
-from interlock.protocol.envelope import Envelope
-from interlock.protocol.errors import UsageError
+from interlock.protocol.envelope import MAX_HOPS, Envelope
+from interlock.protocol.errors import PermanentError, UsageError
 from interlock.protocol.ids import derived_id
 from interlock.protocol.message import Message, Reply
+from interlock.protocol.messages.task import MessageRejected, TaskDeclined, TaskFailed
+
+_LAST_WORDS = (TaskDeclined, TaskFailed, MessageRejected)
+"""Nobody answers these, so they may always be said."""
+
+
+class Cause(Protocol):
+    """What is known of the message that is being answered: an envelope, or what could be read of one."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def conversation_id(self) -> str: ...
+
+    @property
+    def traceparent(self) -> str | None: ...
+
+    @property
+    def hops(self) -> int: ...
 
 
 def commit_of(
@@ -26,7 +47,10 @@ def commit_of(
     now: datetime,
     reply_to: str | None = None,
 ) -> Commit:
-    """Return what a handler's result changes. Ids are derived from the cause, so a repeated attempt repeats them."""
+    """Return what a handler's result changes. Ids are derived from the cause, so a repeated attempt repeats them.
+
+    What is not addressed goes to the cause's sender, at `reply_to` if it waits there. Raises what `enclose` raises.
+    """
     if returned is None:
         return Commit()
     if isinstance(returned, Commit):
@@ -52,15 +76,15 @@ def enclose(
     *,
     agent: str,
     receiver: str,
-    cause: Envelope[Message],
+    cause: Cause,
     ordinal: str,
     now: datetime,
     reply_to: str | None = None,
-    message_id: str | None = None,
 ) -> OutboxMessage:
     """Put a message into an envelope that continues the cause's conversation, encoded for the outbox.
 
-    Raises UsageError when the catalogue does not let this agent send it there: better here than in a parking queue.
+    Its id follows from agent, cause and ordinal alone. Raises UsageError when the catalogue does not let this agent
+    send it there: better here than in a parking queue; PermanentError when answers have been answered for too long.
     """
     declaration = message.declaration
     if not declaration.route.allows(agent, receiver):
@@ -72,7 +96,7 @@ def enclose(
         sender=agent,
         receiver=receiver,
         sent_at=now,
-        id=message_id or derived_id(agent, cause.id, ordinal),
+        id=derived_id(agent, cause.id, ordinal),
         conversation_id=cause.conversation_id,
         causation_id=cause.id,
         deadline=now + timedelta(seconds=declaration.deadline) if declaration.deadline else None,
@@ -92,6 +116,15 @@ def enclose(
     )
 
 
-def _hops(message: Message, cause: Envelope[Message]) -> int:
+def _hops(message: Message, cause: Cause) -> int:
     """Count answers to answers: an order given by a workflow starts anew, so long conversations are no loops."""
-    return cause.hops + 1 if isinstance(message, Reply) else 0
+    if not isinstance(message, Reply):
+        return 0
+    if cause.hops < MAX_HOPS:
+        return cause.hops + 1
+    if isinstance(message, _LAST_WORDS):
+        return MAX_HOPS
+    raise PermanentError(
+        f"{message.declaration.type} would be answer number {cause.hops + 1} in a row (conversation "
+        f"{cause.conversation_id}): look for agents that answer each other's answers"
+    )

@@ -13,15 +13,21 @@ from interlock.bus.store.port import Store
 from interlock.bus.transport import Outgoing, Transport
 from interlock.protocol.codec import encode
 from interlock.protocol.envelope import Envelope
-from interlock.protocol.errors import InterlockError
+from interlock.protocol.errors import InterlockError, TransientError
 from interlock.protocol.message import ALL, Message
 from interlock.protocol.messages.presence import AgentAnnounced, AgentHeartbeat, AgentOffline
 
 _log = logging.getLogger(__name__)
 
+_PATIENCE = 5.0
+"""Seconds for the broker's confirm."""
+
 
 class Presence:
-    """The announcements of one agent; they bypass its store, since yesterday's heartbeat interests nobody."""
+    """The announcements of one agent; they bypass its store, since yesterday's heartbeat interests nobody.
+
+    What the broker does not take is logged and forgotten.
+    """
 
     def __init__(self, agent: Agent, *, transport: Transport, store: Store, clock: Clock) -> None:
         self._agent = agent
@@ -37,7 +43,11 @@ class Presence:
         """Say every `interval` seconds that the agent is alive, until cancelled."""
         while True:
             await self._clock.sleep(interval)
-            counts = await self._store.counts()
+            try:
+                counts = await self._store.counts()
+            except TransientError as error:
+                _log.warning("%s skips a heartbeat: %s", self._agent.name, error)
+                continue
             waiting = counts.ready + counts.leased
             await self._say(AgentHeartbeat(name=self._agent.name, waiting=waiting, working=working()))
 
@@ -57,6 +67,6 @@ class Presence:
             sent_at=envelope.sent_at,
         )
         try:
-            await self._transport.publish(outgoing, timeout=5)
+            await self._transport.publish(outgoing, timeout=_PATIENCE)
         except InterlockError as error:
             _log.warning("%s could not announce itself: %s", self._agent.name, error)

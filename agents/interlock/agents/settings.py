@@ -24,6 +24,7 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
@@ -160,6 +161,15 @@ def _separated(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
+def _known(section: object) -> object:
+    """Refuse members that `RuntimeSettings` lacks: pydantic passes over them in a dataclass."""
+    if isinstance(section, Mapping):
+        unknown = {str(name) for name in section} - {field.name for field in fields(RuntimeSettings)}
+        if unknown:
+            raise ValueError(f"there is no such setting: {', '.join(sorted(unknown))}")
+    return section
+
+
 def _address(url: SecretStr) -> SecretStr:
     """Refuse what is no broker's address, without repeating it."""
     try:
@@ -201,7 +211,7 @@ class Settings(BaseSettings):
     backend: BackendSettings = BackendSettings()
     qa: QaSettings = QaSettings()
     provisioning: ProvisioningSettings = ProvisioningSettings()
-    runtime: RuntimeSettings = RuntimeSettings()
+    runtime: Annotated[RuntimeSettings, BeforeValidator(_known)] = RuntimeSettings()
 
     @classmethod
     def load(cls, flags: Mapping[str, object] | None = None) -> Settings:

@@ -7,6 +7,7 @@ __all__ = ["COMMAND", "MESSAGES", "environment", "interlock", "run_process"]
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import anyio
@@ -18,9 +19,9 @@ COMMAND = (sys.executable, "-m", "interlock.agents.cli")
 MESSAGES = Path(__file__).parents[2] / "fixtures" / "messages"
 
 
-def interlock(*arguments: str | Path, stdin: bytes | None = None) -> Result:
+def interlock(*arguments: str | Path, stdin: bytes | None = None, settings: Mapping[str, str] | None = None) -> Result:
     """Run a command in this process."""
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin, env=settings)
 
 
 def environment(**settings: str) -> dict[str, str]:
@@ -30,7 +31,10 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 async def run_process(
-    *arguments: str | bytes | Path, stdin: bytes = b"", settings: dict[str, str] | None = None, cwd: Path | None = None
+    *arguments: str | bytes | Path,
+    stdin: bytes = b"",
+    settings: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a command as a process of its own, to its end."""
     with anyio.fail_after(30):

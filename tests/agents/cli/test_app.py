@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -10,7 +11,6 @@ import anyio
 import pytest
 
 from agents.cli.running import COMMAND, MESSAGES, environment, interlock, run_process
-from interlock.agents.cli import app as root
 
 COMMANDS = ("demo", "run", "sandbox", "send", "validate", "tail", "workflows", "approvals", "schemas")
 EXTRAS = ("aioboto3", "aiohttp", "asyncpg", "cryptography", "httpx", "jira", "kubernetes_asyncio", "moto")
@@ -48,7 +48,7 @@ def test_a_command_whose_extra_is_missing_says_what_to_install(
     def without_extras(name: str) -> ModuleType:
         raise ModuleNotFoundError("No module named 'aiobotocore'", name="aiobotocore")
 
-    monkeypatch.setattr(root.importlib, "import_module", without_extras)
+    monkeypatch.setattr(importlib, "import_module", without_extras)
     result = interlock(command, argument)
     assert result.exit_code == 2
     assert result.stderr == f"UsageError: 'interlock {command}' needs aiobotocore: install interlock[{extra}]\n"
@@ -58,7 +58,7 @@ def test_a_defect_in_a_commands_module_is_not_taken_for_a_missing_extra(monkeypa
     def broken(name: str) -> ModuleType:
         raise ModuleNotFoundError("No module named 'interlock.agents.renamed'", name="interlock.agents.renamed")
 
-    monkeypatch.setattr(root.importlib, "import_module", broken)
+    monkeypatch.setattr(importlib, "import_module", broken)
     assert isinstance(interlock("demo").exception, ModuleNotFoundError)
 
 
@@ -107,7 +107,7 @@ async def test_a_settings_file_that_is_wrong_is_one_line(tmp_path: Path) -> None
 async def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
     with anyio.fail_after(30):
         result = await anyio.run_process(
-            ["/bin/sh", "-c", '"$@" | head -c 1', "sh", *COMMAND, "validate", "--json", *["-"] * 1],
+            ["/bin/sh", "-c", '"$@" | head -c 1', "sh", *COMMAND, "validate", "--json", "-"],
             input=b"{}",
             check=False,
             env=environment(),

@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
@@ -16,12 +17,13 @@ from anyio.from_thread import start_blocking_portal
 from anyio.streams.text import TextReceiveStream
 
 from agents.cli.coordinating import AUTHOR, TOPOLOGY, coordinating
-from agents.cli.running import COMMAND, MESSAGES, environment, run_process
+from agents.cli.running import COMMAND, MESSAGES, environment, interlock, run_process
 from interlock.bus.clock import SystemClock
 from interlock.bus.private_broker import PrivateBroker, find_server
 from interlock.bus.rabbitmq import ADMIN, RabbitTransport, definitions
-from interlock.bus.transport import AgentQueue, Topology, Transport
+from interlock.bus.transport import AgentQueue, Outgoing, Topology, Transport
 from interlock.protocol import CATALOGUE, decode
+from interlock.protocol.ids import new_id
 from interlock.protocol.message import ALL
 from interlock.protocol.roles import ALL_ROLES, CONSOLE
 
@@ -99,45 +101,71 @@ async def test_a_bare_message_is_completed_sent_and_delivered(broker: PrivateBro
     assert envelope.conversation_id.encode() in result.stderr
 
 
-async def test_a_receiver_without_a_queue_is_one_clear_line(broker: PrivateBroker) -> None:
-    result = await run_process(
+def test_a_receiver_without_a_queue_is_one_clear_line(broker: PrivateBroker) -> None:
+    result = interlock(
         "send", MESSAGES / "deployment_environment_ready.json", settings=settings(broker, "devops-agent")
     )
-    assert (result.returncode, result.stdout) == (1, b"")
+    assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith(
-        b"UnroutableError: no agent is bound for 'deploy-agent.deployment_environment_ready'"
+        "UnroutableError: no agent is bound for 'deploy-agent.deployment_environment_ready'"
     )
-    assert result.stderr.count(b"\n") == 1
+    assert result.stderr.count("\n") == 1
 
 
-async def test_somebody_elses_credentials_are_refused(broker: PrivateBroker) -> None:
-    result = await run_process(
-        "send", MESSAGES / "infrastructure_ready.json", settings=settings(broker, "backend-agent")
-    )
-    assert result.returncode == 1
-    assert result.stderr.count(b"\n") == 1
+def test_somebody_elses_credentials_are_refused(broker: PrivateBroker) -> None:
+    result = interlock("send", MESSAGES / "infrastructure_ready.json", settings=settings(broker, "backend-agent"))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("NotPermittedError: ")
+    assert result.stderr.count("\n") == 1
 
 
-async def test_a_wrong_message_is_not_sent(broker: PrivateBroker, tmp_path: Path) -> None:
+def test_credentials_that_are_wrong_are_refused_without_repeating_them(broker: PrivateBroker) -> None:
+    configured = {**settings(broker, "devops-agent"), "INTERLOCK_BROKER__PASSWORD": "canary-5f1c0a"}
+    result = interlock("send", MESSAGES / "infrastructure_ready.json", settings=configured)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("NotPermittedError: ")
+    assert "canary-5f1c0a" not in result.stderr
+
+
+def test_a_wrong_message_keeps_all_from_being_sent(broker: PrivateBroker, tmp_path: Path) -> None:
     good = json.dumps(json.loads((MESSAGES / "infrastructure_ready.json").read_bytes()))
     path = tmp_path / "messages.jsonl"
     path.write_text(f"{good}\n{{}}\n")
-    result = await run_process("send", path, settings=settings(broker, "devops-agent"))
-    assert (result.returncode, result.stdout) == (1, b"")
-    assert f"{path}:2: type: a string is required; nothing was sent (invalid_field)" in result.stderr.decode()
+    result = interlock("send", path, settings=settings(broker, "devops-agent"))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"{path}:2: type: a string is required; nothing was sent (invalid_field)" in result.stderr
 
 
-async def test_without_a_broker_the_error_says_where_to_set_one(tmp_path: Path) -> None:
-    result = await run_process("send", MESSAGES / "infrastructure_ready.json", cwd=tmp_path)
-    assert result.returncode == 2
-    assert b"INTERLOCK_BROKER_URL" in result.stderr
+def test_without_a_broker_the_error_says_where_to_set_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = interlock("send", MESSAGES / "infrastructure_ready.json")
+    assert result.exit_code == 2
+    assert "INTERLOCK_BROKER_URL" in result.stderr
 
 
-@pytest.mark.parametrize("url", ["memory:", "http://127.0.0.1"])
-async def test_a_bus_that_no_other_process_is_on_is_refused(url: str) -> None:
-    result = await run_process("tail", settings={"INTERLOCK_BROKER_URL": url})
-    assert result.returncode == 2
-    assert b"amqp://" in result.stderr
+def test_the_in_memory_bus_is_refused_because_no_other_process_is_on_it() -> None:
+    result = interlock("tail", settings={"INTERLOCK_BROKER_URL": "memory:"})
+    assert result.exit_code == 2
+    assert "amqp://" in result.stderr
+
+
+def test_a_pattern_that_is_none_is_a_usage_error() -> None:
+    result = interlock("tail", "a b")
+    assert result.exit_code == 2
+    assert "is no pattern" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("sender", "code", "message"),
+    [
+        ("QA Agent", 2, "'QA Agent' is no agent's name"),
+        ("qa-agent", 1, "qa-agent may not send infrastructure_ready to backend-agent; nothing was sent"),
+    ],
+)
+def test_a_sender_that_may_not_say_it_is_refused(sender: str, code: int, message: str) -> None:
+    result = interlock("send", MESSAGES / "infrastructure_ready.json", "--from", sender)
+    assert result.exit_code == code
+    assert message in result.stderr
 
 
 async def test_tail_shows_what_matches_until_its_limit(broker: PrivateBroker) -> None:
@@ -148,6 +176,28 @@ async def test_tail_shows_what_matches_until_its_limit(broker: PrivateBroker) ->
     assert [json.loads(line)["type"] for line in lines] == ["infrastructure_ready"]
 
 
+async def test_tail_goes_on_after_what_is_no_message_and_shows_it_harmless(broker: PrivateBroker) -> None:
+    bare = Outgoing(
+        body=b'{"\x1b[2J',
+        message_id=new_id(),
+        sender="devops-agent",
+        receiver="backend-agent",
+        type="infrastructure_ready",
+        conversation_id=new_id(),
+        sent_at=datetime.now(UTC),
+    )
+    async with tailing(broker, "backend-agent.#", "--limit", "1") as process:
+        transport = await RabbitTransport.connect(broker.url("devops-agent"), identity="devops-agent")
+        await transport.publish(bare)
+        await transport.aclose()
+        assert await printed(process) == ""
+        assert await process.wait() == 0
+        assert process.stderr is not None
+        told = "".join([text async for text in TextReceiveStream(process.stderr)])
+    assert told.startswith("backend-agent.infrastructure_ready from devops-agent: cannot be decoded")
+    assert "\x1b" not in told
+
+
 async def test_tail_ends_with_130_when_interrupted(broker: PrivateBroker) -> None:
     async with tailing(broker) as process:
         process.send_signal(signal.SIGINT)
@@ -156,12 +206,6 @@ async def test_tail_ends_with_130_when_interrupted(broker: PrivateBroker) -> Non
         assert process.stderr is not None
         rest = "".join([text async for text in TextReceiveStream(process.stderr)])
     assert "Traceback" not in rest
-
-
-async def test_a_pattern_that_is_none_is_a_usage_error(broker: PrivateBroker) -> None:
-    result = await run_process("tail", "a b", settings=settings(broker, CONSOLE))
-    assert result.returncode == 2
-    assert b"is no pattern" in result.stderr
 
 
 async def test_people_decide_from_the_command_line(broker: PrivateBroker, tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ import re
 from datetime import timedelta
 from typing import Any
 
-from interlock.agents.report.sequence import sequence, spoken
+from interlock.agents.report.sequence import sequence
 from interlock.agents.report.timeline import StateEntry
+from interlock.agents.report.tone import spoken
 from interlock.protocol import Envelope
 from interlock.protocol.message import Message
 from interlock.protocol.messages.task import TaskFailed

@@ -9,25 +9,34 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, reject, settings
 from hypothesis import strategies as st
 
 from interlock.agents.report import Narrator
-from interlock.agents.report.sequence import PRESENCE, sequence
+from interlock.agents.report.sequence import sequence
 from interlock.agents.report.telling import telling
-from interlock.protocol import CATALOGUE, Message, decode
+from interlock.protocol import CATALOGUE, InvalidMessageError, Message, decode
 from interlock.protocol.messages.change import CostEstimateReady, PlanReady
 from interlock.protocol.messages.handoff import InfrastructureReady
 from interlock.protocol.recording import read
 from message_strategies import message_documents
 
-SPOKEN = [message for message in CATALOGUE if not issubclass(message, PRESENCE)]
+SPOKEN = [message for message in CATALOGUE if not message.__module__.endswith(".presence")]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=30,
+    deadline=None,
+    derandomize=True,
+    phases=(Phase.generate,),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
 @given(st.sampled_from(SPOKEN).flatmap(message_documents))
 def test_any_message_of_the_catalogue_is_one_harmless_line_and_one_arrow(document: dict[str, Any]) -> None:
-    envelope = decode(json.dumps(document).encode())
+    try:
+        envelope = decode(json.dumps(document).encode())
+    except InvalidMessageError:
+        reject()  # what a schema cannot say, e.g. that a fast volume has at least 100 GB
     stream = io.StringIO()
 
     Narrator(stream, started=datetime(2026, 1, 1, tzinfo=UTC)).message(envelope)

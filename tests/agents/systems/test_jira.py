@@ -59,7 +59,7 @@ async def served() -> AsyncIterator[Jira]:
         clock=VirtualClock(),
         credentials={"interlock": TOKEN},
         users=PEOPLE,
-        journal=lambda action, key: writes.append((action, key)),
+        journal=lambda action, key, _detail: writes.append((action, key)),
     )
     fields = {"project": "PROJ", "issuetype": "Infrastructure", "summary": "Database", "description": "text"}
     seed_issue(application, fields, key="PROJ-140", author="product-owner")

@@ -37,6 +37,7 @@ _COMMANDS = {
     "demo": _Entry("demo", "Take one ticket through the whole team, in a sandbox.", extra="sandbox"),
     "run": _Entry("run", "Run agents, or the whole team.", extra="devops"),
     "sandbox": _Entry("sandbox", "Start emulators of the outside world.", extra="sandbox"),
+    "broker": _Entry("broker_up", "Start a broker of one's own, for trying out an agent."),
     "send": _Entry("send", "Publish messages from a file."),
     "validate": _Entry("validate", "Check messages against the catalogue."),
     "tail": _Entry("tail", "Show messages as they are sent."),

@@ -129,8 +129,8 @@ class Preparation(Gates):
         self.record("reviewed", verdict=result.verdict, digest=result.reviewed_digest)
         self.update(checks=result.checks)
         if result.verdict != "approved":
-            findings = "; ".join(f"{finding.check}: {finding.text}" for finding in result.findings)
-            return self.close(ChangeOutcome.DECLINED, f"security review rejected the plan: {findings}")
+            findings = (f"{found.check}: {found.text}" for found in result.findings if found.severity == "critical")
+            return self.close(ChangeOutcome.DECLINED, f"security review rejected the plan: {'; '.join(findings)}")
         rehearsal = self.plan.rehearsal
         if rehearsal is not None:
             self.goto(self.approved_test)

@@ -20,7 +20,7 @@ from interlock.agents.permissions import allowed_rows
 from interlock.agents.runtime import Runtime
 from interlock.agents.settings import Settings
 from interlock.agents.team import build_agents
-from interlock.bus.clock import SystemClock
+from interlock.bus.clock import Clock, SystemClock
 from interlock.bus.memory import MemoryBroker
 from interlock.bus.private_broker import PrivateBroker
 from interlock.bus.rabbitmq.definitions import ADMIN, definitions
@@ -65,8 +65,10 @@ class MemoryStage:
 
     kind = "memory"
 
-    def __init__(self, directory: Path, *, settings: Mapping[str, Any]) -> None:
+    def __init__(self, directory: Path, *, settings: Mapping[str, Any], clock: Clock | None = None) -> None:
+        """`clock` is the agents' time; None: the system's."""
         self.settings = Settings.load({**settings, "state_dir": directory / "state"})
+        self._clock = clock or SystemClock()
         self._broker = MemoryBroker()
         self.console: Transport = self._broker.connect(CONSOLE)
         self._stack = AsyncExitStack()
@@ -78,7 +80,7 @@ class MemoryStage:
         return dict.fromkeys(TEAM, os.getpid())
 
     async def __aenter__(self) -> Self:
-        clock = SystemClock()
+        clock = self._clock
         self._broker.declare(_TOPOLOGY)
         await anyio.Path(self.settings.state_dir).mkdir(parents=True, exist_ok=True)
         async with AsyncExitStack() as stack:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["accepted_comment", "ended_comment", "plan_output"]
 
+from interlock.agents.devops.wiki_markup import plain
 from interlock.agents.systems.aws.database import DatabaseInstance
 from interlock.protocol.messages.change import TicketCloseRequest
 from interlock.protocol.values import CheckVerdict
@@ -44,7 +45,7 @@ def accepted_comment(request: TicketCloseRequest, instance: DatabaseInstance) ->
         "",
         "h3. Monitoring",
         "* CloudWatch alarms:",
-        *(f"** {_plain(alarm)}" for alarm in request.alarms),
+        *(f"** {plain(alarm)}" for alarm in request.alarms),
         "",
         "h3. Connection Info",
         "Stored in AWS Secrets Manager:",
@@ -58,24 +59,24 @@ def accepted_comment(request: TicketCloseRequest, instance: DatabaseInstance) ->
         "",
         "h3. Estimated Monthly Cost",
         f"{estimate.monthly} {estimate.currency} ({against})",
-        f"Not priced: {_plain(', '.join(estimate.unpriced) or 'nothing')}",
-        f"Prices: {_plain(estimate.source)}",
+        f"Not priced: {plain(', '.join(estimate.unpriced) or 'nothing')}",
+        f"Prices: {plain(estimate.source)}",
         "",
         "h3. Documentation",
-        _plain(request.page_url or "none"),
+        plain(request.page_url or "none"),
     ]
     return "\n".join(lines)
 
 
 def ended_comment(request: TicketCloseRequest) -> str:
     """Return the comment of a change that ended otherwise: how, why, and what is there."""
-    lines = [f"h2. Change {request.outcome}", "", _plain(request.reason)]
+    lines = [f"h2. Change {request.outcome}", "", plain(request.reason)]
     failed = [check for check in request.checks if check.verdict is not CheckVerdict.PASS]
     if failed:
         lines += ["", "h3. Checks that did not pass"]
-        lines += [f"* {_MARKS[c.verdict]} {c.id} {_plain(c.title)}: {_plain(c.evidence)}" for c in failed]
+        lines += [f"* {_MARKS[c.verdict]} {c.id} {plain(c.title)}: {plain(c.evidence)}" for c in failed]
     if request.missing:
-        lines += ["", "h3. Still missing", *(f"* {gap.field}: {_plain(gap.question)}" for gap in request.missing)]
+        lines += ["", "h3. Still missing", *(f"* {gap.field}: {plain(gap.question)}" for gap in request.missing)]
     lines += ["", "Nothing was applied by this change." if request.plan_digest is None else _state_of(request)]
     return "\n".join(lines)
 
@@ -97,7 +98,7 @@ def plan_output(request: TicketCloseRequest) -> str:
 
 def _checks(request: TicketCloseRequest, prefix: str) -> list[str]:
     latest = {check.id: check for check in request.checks if check.id.startswith(prefix)}
-    return [f"* {_MARKS[check.verdict]} {check.id} {_plain(check.title)}" for check in latest.values()]
+    return [f"* {_MARKS[check.verdict]} {check.id} {plain(check.title)}" for check in latest.values()]
 
 
 def _state_of(request: TicketCloseRequest) -> str:
@@ -105,8 +106,3 @@ def _state_of(request: TicketCloseRequest) -> str:
         f"The plan was {{{{{request.plan_digest}}}}}. Resources that were applied before the change ended stay as "
         "they are until people decide."
     )
-
-
-def _plain(text: str) -> str:
-    """Take the meaning from Jira's markup: macros, links, mentions, headings and tables."""
-    return "".join(f"\\{character}" if character in "{}[]|*_~^!#" else character for character in text)

@@ -8,6 +8,7 @@ import hashlib
 
 from interlock.agents.context import Context
 from interlock.agents.devops.analysis import Analysed, NeedsInput, Unsupported, analyse
+from interlock.agents.devops.wiki_markup import plain
 from interlock.agents.systems.jira.port import JiraPort
 from interlock.protocol.messages.change import RequirementsAnalysed, RequirementsAnalysisRequest
 from interlock.protocol.messages.task import InputRequired, MissingInput, TaskDeclined
@@ -57,6 +58,6 @@ def questions(missing: tuple[MissingInput, ...]) -> str:
     """Return the comment that asks for what is missing."""
     lines = ["h2. Input required", "", "This task cannot go on until these are answered:"]
     for gap in missing:
-        found = f" (found: {'; '.join(gap.found)})" if gap.found else ""
-        lines.append(f"* {gap.field} - {gap.question} [{gap.cause}]{found}")
+        found = f": {plain('; '.join(gap.found))}" if gap.found else ""
+        lines.append(f"* {gap.field} - {plain(gap.question)} ({gap.cause}{found})")
     return "\n".join(lines)

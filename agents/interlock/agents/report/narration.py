@@ -20,18 +20,16 @@ from rich.text import Text
 
 from interlock.agents.report.folder import ReportFiles
 from interlock.agents.report.report import Report
-from interlock.agents.report.sequence import PRESENCE
 from interlock.agents.report.telling import telling, verdicts
 from interlock.agents.report.text import clock_offset, counted, duration, line
+from interlock.agents.report.tone import Tone, spoken, tone
 from interlock.protocol.envelope import Envelope
-from interlock.protocol.message import Event, Reply
 from interlock.protocol.messages.change import ChangeOutcome
-from interlock.protocol.messages.task import MessageRejected, TaskDeclined, TaskFailed
 from interlock.protocol.values import CheckVerdict
 
 _OFFSET, _AGENT, _TYPE = 9, 14, 36
 """Widths of the columns, in characters."""
-_TROUBLE = (MessageRejected, TaskDeclined, TaskFailed)
+_STYLES = {Tone.REQUEST: "bold", Tone.REPLY: "green", Tone.EVENT: "magenta", Tone.TROUBLE: "bold red"}
 _GOOD = frozenset({ChangeOutcome.ACCEPTED})
 _OPEN = frozenset({ChangeOutcome.INPUT_REQUIRED, ChangeOutcome.WAITING_FOR_APPROVAL})
 
@@ -67,11 +65,11 @@ class Narrator:
 
     def message(self, envelope: Envelope[Any]) -> None:
         """Say what one agent said to another; presence is passed over."""
-        if isinstance(envelope.payload, PRESENCE):
+        if not spoken([envelope]):
             return
         told = self._at(envelope.sent_at)
         told.append(f"{envelope.sender:>{_AGENT}} ").append("→ ", style="dim").append(f"{envelope.receiver:<{_AGENT}} ")
-        told.append(f"{envelope.type:<{_TYPE}} ", style=_style(envelope))
+        told.append(f"{envelope.type:<{_TYPE}} ", style=_STYLES[tone(envelope.payload)])
         told.append(line(telling(envelope.payload)), style="dim")
         self._print(told)
 
@@ -109,13 +107,6 @@ class Narrator:
             self._console.print(text, no_wrap=True, overflow="ellipsis")
         else:
             self._console.print(text, soft_wrap=True)
-
-
-def _style(envelope: Envelope[Any]) -> str:
-    payload = envelope.payload
-    if isinstance(payload, _TROUBLE):
-        return "bold red"
-    return "green" if isinstance(payload, Reply) else "magenta" if isinstance(payload, Event) else "bold"
 
 
 def _colour(outcome: ChangeOutcome) -> str:

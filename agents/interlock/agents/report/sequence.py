@@ -5,9 +5,9 @@ Presence is left out: it is no part of what was agreed. Colours come from the pa
 
 from __future__ import annotations
 
-__all__ = ["PRESENCE", "sequence", "spoken"]
+__all__ = ["sequence"]
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,27 +16,11 @@ from interlock.agents.report.markup import Markup, element, fragment
 from interlock.agents.report.telling import telling
 from interlock.agents.report.text import clock_offset, line, shortened
 from interlock.agents.report.timeline import StateEntry
+from interlock.agents.report.tone import spoken, tone
 from interlock.protocol.envelope import Envelope
-from interlock.protocol.message import ALL, Event, Message, Reply
-from interlock.protocol.messages.approval import ApprovalDenied, ApprovalRefused
-from interlock.protocol.messages.change import DriftDetected, EscalationRaised
-from interlock.protocol.messages.presence import AgentAnnounced, AgentHeartbeat, AgentOffline
-from interlock.protocol.messages.task import DeadlineExceeded, MessageRejected, TaskDeclined, TaskFailed
+from interlock.protocol.message import ALL
 from interlock.protocol.roles import BACKEND, CONSOLE, COORDINATOR, DEPLOY, DEVOPS, QA, SECURITY
 
-PRESENCE: tuple[type[Message], ...] = (AgentAnnounced, AgentHeartbeat, AgentOffline)
-"""Messages that say who is there, and nothing about a change."""
-
-_TROUBLE = (
-    ApprovalDenied,
-    ApprovalRefused,
-    DeadlineExceeded,
-    DriftDetected,
-    EscalationRaised,
-    MessageRejected,
-    TaskDeclined,
-    TaskFailed,
-)
 _ORDER = (CONSOLE, COORDINATOR, DEVOPS, BACKEND, SECURITY, QA, DEPLOY)
 _GUTTER = 118
 """Width at the left for times and states; all measures are SVG user units, about one pixel each."""
@@ -93,11 +77,6 @@ class _Lanes:
             for name, x in self.positions.items()
         )
         return _drawing("heads", self.width, _HEAD, *boxes)
-
-
-def spoken(envelopes: Iterable[Envelope[Any]]) -> tuple[Envelope[Any], ...]:
-    """Return the messages without presence."""
-    return tuple(envelope for envelope in envelopes if not isinstance(envelope.payload, PRESENCE))
 
 
 def sequence(envelopes: Sequence[Envelope[Any]], *, states: Sequence[StateEntry] = ()) -> Markup:
@@ -173,7 +152,7 @@ def _arrow(envelope: Envelope[Any], y: float, lanes: _Lanes, began: datetime) ->
         element("text", envelope.type, x=middle, y=y - 6, class_="label"),
         element("text", shortened(detail, room), x=middle, y=y + 13, class_="detail") if detail else None,
         href=f"#message-{envelope.id}",
-        class_=f"arrow {_kind(envelope.payload)}",
+        class_=f"arrow {tone(envelope.payload)}",
         data_message=envelope.id,
     )
 
@@ -192,9 +171,3 @@ def _loop(x: float, y: float) -> tuple[Markup, ...]:
         element("path", d=f"M{x:g} {y - 5:g} h{_LOOP / 2:g} v10 h{7 - _LOOP / 2:g}", class_="shaft"),
         element("path", d=f"M{x:g} {y + 5:g} l9 -4.5 v9 z", class_="tip"),
     )
-
-
-def _kind(payload: Message) -> str:
-    if isinstance(payload, _TROUBLE):
-        return "trouble"
-    return "reply" if isinstance(payload, Reply) else "event" if isinstance(payload, Event) else "request"

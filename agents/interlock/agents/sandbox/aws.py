@@ -15,10 +15,11 @@ from moto.moto_api._internal.models import moto_api_backend
 from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 
+from interlock.agents.sandbox.journal import Listener, unheard
 from interlock.agents.sandbox.rds_endpoint import DatabaseBackend, emulated_databases
 from interlock.agents.systems.aws.session import Aws, AwsSettings
 
-_NETWORKS = {"prod-vpc": "10.0", "staging-vpc": "10.1", "test-vpc": "10.2"}
+_NETWORKS = {"prod-vpc": "10.0", "staging-vpc": "10.1", "test-vpc": "10.2", "dev-vpc": "10.3"}
 _ZONES = ("a", "b", "c")
 
 
@@ -31,11 +32,16 @@ class SandboxAws:
         region: str = "ap-northeast-2",
         databases: DatabaseBackend | None = None,
         describes_until_available: int = 0,
+        journal: Listener = unheard,
     ) -> None:
-        """`describes_until_available`: how many looks a new database is `creating` for, to rehearse the waiting."""
+        """`describes_until_available`: how many looks a new database is `creating` for, to rehearse the waiting.
+
+        `journal` hears of each database that is asked for, also when it is refused.
+        """
         self._region = region
         self._databases = databases
         self._describes_until_available = describes_until_available
+        self._journal = journal
         self._stack = ExitStack()
         self._settings: AwsSettings | None = None
 
@@ -53,7 +59,11 @@ class SandboxAws:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         with ExitStack() as stack:
             stack.enter_context(
-                emulated_databases(self._databases, describes_until_available=self._describes_until_available)
+                emulated_databases(
+                    self._databases,
+                    describes_until_available=self._describes_until_available,
+                    journal=self._journal,
+                )
             )
             server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
             await anyio.to_thread.run_sync(server.start)

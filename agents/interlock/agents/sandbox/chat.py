@@ -15,6 +15,8 @@ from typing import Any
 
 from aiohttp import web
 
+from interlock.agents.sandbox.journal import Listener, unheard
+
 Json = dict[str, Any]
 
 
@@ -30,6 +32,7 @@ OUTAGES: web.AppKey[list[Outage]] = web.AppKey("outages", list)
 """Answers to give to the next messages, one each."""
 
 _MESSAGES: web.AppKey[list[Json]] = web.AppKey("messages", list)
+_JOURNAL: web.AppKey[Listener] = web.AppKey("journal")
 _SLACK_MENTION = re.compile(r"<(!channel|!here|!everyone|!subteam\^[A-Z0-9]+|@[UW][A-Z0-9]+)(?:\|[^>]*)?>")
 _SLACK_TEXT, _SLACK_BLOCKS, _SLACK_SECTION = 40_000, 50, 3_000
 _DISCORD_CONTENT = 2_000
@@ -41,11 +44,12 @@ class _RejectedError(Exception):
         super().__init__(problem)
 
 
-def chat_application() -> web.Application:
-    """Build the application."""
+def chat_application(*, journal: Listener = unheard) -> web.Application:
+    """Build the application. `journal` hears of every message that was taken, by channel."""
     application = web.Application()
     application[OUTAGES] = []
     application[_MESSAGES] = []
+    application[_JOURNAL] = journal
     application.add_routes(
         [
             web.post("/slack/{channel}", _slack),
@@ -71,6 +75,7 @@ def _outage(request: web.Request) -> web.Response | None:
 def _keep(request: web.Request, service: str, body: Json, mentions: list[str]) -> None:
     channel = request.match_info["channel"]
     request.app[_MESSAGES].append({"service": service, "channel": channel, "body": body, "mentions": mentions})
+    request.app[_JOURNAL](service, channel, json.dumps(body, ensure_ascii=False, sort_keys=True))
 
 
 async def _slack(request: web.Request) -> web.Response:

@@ -9,7 +9,7 @@ __all__ = ["STATE", "jira_application", "seed_issue"]
 
 import base64
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from aiohttp import web
@@ -19,6 +19,7 @@ from interlock.agents.sandbox.jira_faults import FAULTS, misbehave
 from interlock.agents.sandbox.jira_query import JqlError, parse
 from interlock.agents.sandbox.jira_render import Renderer
 from interlock.agents.sandbox.jira_state import ISSUE_TYPES, STATUSES, WORKFLOW, JiraState, RefusedError, StoredIssue
+from interlock.agents.sandbox.journal import Listener, unheard
 from interlock.bus.clock import Clock
 
 Json = dict[str, Any]
@@ -37,12 +38,12 @@ def jira_application(
     credentials: dict[str, str],
     users: Iterable[str] = (),
     project: str = "PROJ",
-    journal: Callable[[str, str], None] = lambda _action, _key: None,
+    journal: Listener = unheard,
 ) -> web.Application:
     """Build the application.
 
     `credentials` are account -> password or token, taken as basic authentication or as a bearer token. `users` are
-    further accounts that issues may name. `journal` hears (action, issue key) of every accepted write.
+    further accounts that issues may name. `journal` hears of every accepted write, by issue key.
     """
     application = web.Application(middlewares=[_as_jira, misbehave, _authenticated], client_max_size=64 * 2**20)
     accounts = frozenset(credentials) | frozenset(users)

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from interlock.agents.sandbox.jira_query import Query
+from interlock.agents.sandbox.journal import Listener
 
 Json = dict[str, Any]
 
@@ -74,9 +75,7 @@ class StoredIssue:
 class JiraState:
     """Issues of one project; each write is dated by `now` and told to `journal`."""
 
-    def __init__(
-        self, *, project: str, users: frozenset[str], now: Callable[[], datetime], journal: Callable[[str, str], None]
-    ) -> None:
+    def __init__(self, *, project: str, users: frozenset[str], now: Callable[[], datetime], journal: Listener) -> None:
         self.project = project
         self.users = users
         self.issues: dict[str, StoredIssue] = {}
@@ -109,7 +108,7 @@ class JiraState:
         key = key or next(free for free in self._keys() if free not in self.issues)
         issue = StoredIssue(str(next(self._ids)), key, at, at, values)
         self.issues[key] = issue
-        self._journal("create", key)
+        self._journal("create", key, values["summary"])
         return issue
 
     def _keys(self) -> map[str]:
@@ -125,7 +124,7 @@ class JiraState:
         changes = [(name, issue.fields[name], value) for name, value in fields.items() if issue.fields[name] != value]
         issue.fields = values
         self._record(issue, author, changes)
-        self._journal("update", issue.key)
+        self._journal("update", issue.key, ", ".join(name for name, _, _ in changes))
 
     def move(self, issue: StoredIssue, transition: str, *, author: str) -> None:
         """Take a step of the workflow. Raises RefusedError for one that this status does not offer."""
@@ -134,7 +133,7 @@ class JiraState:
             if step == transition:
                 issue.fields["status"] = reached
                 self._record(issue, author, [("status", status, reached)])
-                self._journal("transition", issue.key)
+                self._journal("transition", issue.key, reached)
                 return
         raise RefusedError(
             transition=f"It seems that you have tried to perform an illegal workflow operation: {transition}"
@@ -147,7 +146,7 @@ class JiraState:
         at = self._stamp()
         comment: Json = {"id": str(next(self._ids)), "author": author, "body": body, "created": at, "updated": at}
         issue.comments.append(comment)
-        self._journal("comment", issue.key)
+        self._journal("comment", issue.key, body)
         return comment
 
     def rewrite(self, issue: StoredIssue, comment: Json, body: str) -> None:
@@ -155,12 +154,12 @@ class JiraState:
         if not body.strip():
             raise RefusedError(comment="Comment body can not be empty!")
         comment |= {"body": body, "updated": self._stamp()}
-        self._journal("comment-update", issue.key)
+        self._journal("comment-update", issue.key, body)
 
     def erase(self, issue: StoredIssue, comment: Json) -> None:
         """Delete a comment."""
         issue.comments.remove(comment)
-        self._journal("comment-delete", issue.key)
+        self._journal("comment-delete", issue.key, comment["id"])
 
     def attach(self, issue: StoredIssue, filename: str, content: bytes, *, author: str) -> Json:
         """Attach a file."""
@@ -171,7 +170,7 @@ class JiraState:
         issue.attachments.append(attachment)
         issue.contents[id_] = content
         self._record(issue, author, [("Attachment", None, filename)])
-        self._journal("attach", issue.key)
+        self._journal("attach", issue.key, filename)
         return attachment
 
     def watch(self, issue: StoredIssue, name: str) -> None:
@@ -180,12 +179,12 @@ class JiraState:
             raise RefusedError(watcher=f"The user '{name}' does not exist.")
         if name not in issue.watchers:
             issue.watchers.append(name)
-            self._journal("watch", issue.key)
+            self._journal("watch", issue.key, name)
 
     def delete(self, issue: StoredIssue) -> None:
         """Delete an issue."""
         del self.issues[issue.key]
-        self._journal("delete", issue.key)
+        self._journal("delete", issue.key, "")
 
     def find(self, query: Query) -> list[StoredIssue]:
         """Return the matching issues in the query's order. Raises RefusedError for values that do not exist."""

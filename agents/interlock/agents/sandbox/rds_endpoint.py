@@ -16,6 +16,8 @@ from typing import Any, Protocol, cast
 
 from moto.rds.models import DBInstance, RDSBackend
 
+from interlock.agents.sandbox.journal import Listener, unheard
+
 
 class DatabaseBackend(Protocol):
     """Runs the database that stands behind an emulated instance."""
@@ -31,9 +33,12 @@ class DatabaseBackend(Protocol):
 
 @contextmanager
 def emulated_databases(
-    backend: DatabaseBackend | None, *, describes_until_available: int = 0
+    backend: DatabaseBackend | None, *, describes_until_available: int = 0, journal: Listener = unheard
 ) -> Generator[None, None, None]:
-    """Let new instances report the backend's host and port, and be `creating` for a number of describe calls."""
+    """Let new instances report the backend's host and port, and be `creating` for a number of describe calls.
+
+    `journal` hears of each one that is asked for, also when moto refuses it.
+    """
     create = cast("Callable[..., Any]", RDSBackend.create_db_instance)
     describe = cast("Callable[..., Any]", RDSBackend.describe_db_instances)
     address = cast("property", DBInstance.__dict__["address"])
@@ -41,6 +46,7 @@ def emulated_databases(
     looks: Counter[str] = Counter()
 
     def create_with_server(self: RDSBackend, db_kwargs: dict[str, Any]) -> Any:
+        journal("CreateDBInstance", db_kwargs["db_instance_identifier"], db_kwargs["engine"])
         instance = create(self, db_kwargs)
         if backend is not None:
             host, instance.port = backend.provision(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Sandbox"]
+__all__ = ["JOURNAL", "Sandbox"]
 
 import secrets
 from collections.abc import Mapping
@@ -19,9 +19,13 @@ from interlock.agents.sandbox.aws import SandboxAws
 from interlock.agents.sandbox.chat import chat_application
 from interlock.agents.sandbox.database_servers import DatabaseServers
 from interlock.agents.sandbox.jira import jira_application, seed_issue
+from interlock.agents.sandbox.journal import Journal, Listener
 from interlock.agents.sandbox.kubernetes import KubernetesApi
 from interlock.agents.systems.tickets import TicketFile
 from interlock.bus.clock import SystemClock
+
+JOURNAL = "journal.jsonl"
+"""The file in the sandbox's directory that holds every write, as the emulators saw it."""
 
 _ACCOUNT = "devops-agent"
 _REPORTER = "product-owner"
@@ -47,11 +51,14 @@ class Sandbox:
         async with AsyncExitStack() as stack:
             await anyio.Path(self._directory).mkdir(parents=True, exist_ok=True)
             jira_password, token = secrets.token_urlsafe(16), secrets.token_urlsafe(16)
+            journal = stack.enter_context(Journal(self._directory / JOURNAL, clock=SystemClock()))
             databases = await stack.enter_async_context(DatabaseServers(self._directory / "databases"))
-            aws = await stack.enter_async_context(SandboxAws(region=self._region, databases=databases))
+            aws = await stack.enter_async_context(
+                SandboxAws(region=self._region, databases=databases, journal=journal.of("aws"))
+            )
             kubernetes = await stack.enter_async_context(KubernetesApi(token=token))
-            jira = await _serve(stack, self._jira(jira_password))
-            chat = await _serve(stack, chat_application())
+            jira = await _serve(stack, self._jira(jira_password, journal.of("jira")))
+            chat = await _serve(stack, chat_application(journal=journal.of("chat")))
             alerts = await _serve(stack, alerts_application())
             self.settings = {
                 "jira": {"url": jira, "user": _ACCOUNT, "token": jira_password, "cloud": False},
@@ -79,10 +86,13 @@ class Sandbox:
         with anyio.CancelScope(shield=True):
             await self._stack.aclose()
 
-    def _jira(self, password: str) -> web.Application:
+    def _jira(self, password: str, journal: Listener) -> web.Application:
         people = {name for ticket in self._tickets.values() for name in (ticket.reporter, ticket.assignee) if name}
         application = jira_application(
-            clock=SystemClock(), credentials={_ACCOUNT: password}, users={*people, _REPORTER, "operator"}
+            clock=SystemClock(),
+            credentials={_ACCOUNT: password},
+            users={*people, _REPORTER, "operator"},
+            journal=journal,
         )
         for key, ticket in self._tickets.items():
             fields = {

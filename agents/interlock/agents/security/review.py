@@ -133,7 +133,8 @@ def _in_transit(spec: DatabaseSpec, plan: _PlannedProperties) -> Finding:
 
 
 def _secret(plan: _PlannedProperties) -> Finding:
-    exposed = sorted({one.name for one in plan.properties() if _plain(one.name).endswith("password") and one.after})
+    passwords = {"password", "masterpassword", "masteruserpassword", "passwordwo"}
+    exposed = sorted({one.name for one in plan.properties() if _plain(one.name) in passwords and one.after})
     if exposed:
         return CheckVerdict.FAIL, f"the plan carries values of {', '.join(exposed)}"
     managed = plan.value("aws_db_instance.", "managemasteruserpassword") in _TRUE

@@ -117,6 +117,10 @@ class Table:
         found = {t.trigger: None for t in self.transitions if not isinstance(t.trigger, Timeout)}
         return tuple(found)
 
+    def timers(self) -> tuple[str, ...]:
+        """Return the names of the timers that some state reacts to, without doubles."""
+        return tuple({t.trigger.name: None for t in self.transitions if isinstance(t.trigger, Timeout)})
+
     def step(self, trigger: Trigger, state: str) -> Transition | None:
         """Return what a trigger does in a state."""
         return self._steps.get((_key(trigger), state))

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["host", "load"]
+__all__ = ["host"]
 
 from typing import Any
 
 from interlock.agents.agent import Agent
 from interlock.agents.context import Context
 from interlock.agents.outbound import enclose
+from interlock.agents.timer import TimerFired
 from interlock.agents.workflow.workflow import Occasion, Workflow
 from interlock.bus.store.records import AuditEntry, Commit, TimerRow, WorkflowRow
 from interlock.protocol.message import Message
-from interlock.protocol.messages.task import TaskProgress
-
-TIMER = "timer"
 
 
 def host(agent: Agent, kind: type[Workflow[Any]]) -> None:
@@ -22,22 +20,23 @@ def host(agent: Agent, kind: type[Workflow[Any]]) -> None:
 
     async def react(message: Message, context: Context) -> Commit:
         row = await context.store.workflow(context.conversation_id)
-        workflow = load(kind, row, context)
+        workflow = _load(kind, row, context)
         taken = workflow.react(message)
         return _commit(agent, workflow, row, context, ignored=None if taken else message.declaration.type)
 
-    async def wake(timer: TaskProgress, context: Context) -> Commit:
+    async def wake(timer: TimerFired, context: Context) -> Commit:
         row = await context.store.workflow(context.conversation_id)
-        workflow = load(kind, row, context)
-        taken = workflow.wake(timer.step)
-        return _commit(agent, workflow, row, context, ignored=None if taken else f"timeout:{timer.step}")
+        workflow = _load(kind, row, context)
+        taken = workflow.wake(timer.name)
+        return _commit(agent, workflow, row, context, ignored=None if taken else f"timeout:{timer.name}")
 
     for message in kind.table.messages():
         agent.handle(message, react)
-    agent.handle_type(TIMER, wake)
+    for name in kind.table.timers():
+        agent.handle_timer(name, wake)
 
 
-def load(kind: type[Workflow[Any]], row: WorkflowRow | None, context: Context) -> Workflow[Any]:
+def _load(kind: type[Workflow[Any]], row: WorkflowRow | None, context: Context) -> Workflow[Any]:
     """Return the workflow as stored, or a new one."""
     occasion = Occasion(
         now=context.clock.now(),

@@ -166,10 +166,14 @@ async def underlay(channel: AbstractChannel) -> aiormq.Channel:
 
 def _address(url: str) -> str:
     """Return host and port only: a URL's user, password and query stay out of every text."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (5671 if parts.scheme == "amqps" else 5672)
+    except ValueError as error:
+        raise UsageError("a broker URL's port is a number from 1 to 65535, its host a name or an address") from error
     if parts.scheme not in {"amqp", "amqps"} or not parts.hostname:
         raise UsageError("a broker URL starts with amqp:// or amqps:// and names a host")
-    return f"{parts.hostname}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}"
+    return f"{parts.hostname}:{port}"
 
 
 def _describe(error: Exception | None) -> str:

@@ -11,11 +11,19 @@ from typing import Any
 from interlock.agents.report.markup import Markup, element, fragment
 from interlock.agents.report.report import Report
 from interlock.agents.report.sections.layout import document, fold, section
-from interlock.agents.report.sequence import sequence, spoken
+from interlock.agents.report.sequence import sequence
 from interlock.agents.report.telling import telling
 from interlock.agents.report.text import clock_offset, counted, line
+from interlock.agents.report.tone import Tone, spoken
 from interlock.protocol.codec import encode
 from interlock.protocol.envelope import Envelope
+
+_LEGEND = (
+    (Tone.REQUEST, "request"),
+    (Tone.REPLY, "reply"),
+    (Tone.EVENT, "event"),
+    (Tone.TROUBLE, "refusal or failure"),
+)
 
 
 def messages(report: Report, envelopes: Sequence[Envelope[Any]]) -> Markup:
@@ -23,8 +31,9 @@ def messages(report: Report, envelopes: Sequence[Envelope[Any]]) -> Markup:
     shown = spoken(envelopes)
     entries = [_entry(envelope, (envelope.sent_at - shown[0].sent_at).total_seconds()) for envelope in shown]
     lead = f"{counted(len(shown), 'message')}, each as it was sent; an arrow leads to its message."
-    keys = (("request", "request"), ("reply", "reply"), ("event", "event"), ("trouble", "refusal or failure"))
-    legend = element("p", *(element("span", text, class_=f"key-{kind}") for kind, text in keys), class_="legend")
+    legend = element(
+        "p", *(element("span", meaning, class_=f"key-{kind}") for kind, meaning in _LEGEND), class_="legend"
+    )
     return section(
         "messages",
         "Messages",

@@ -1,0 +1,217 @@
+"""One attempt at one message: runs the handler and records how it ended. It decides nothing about when."""
+
+from __future__ import annotations
+
+__all__ = ["Attempts"]
+
+import logging
+import re
+from collections.abc import Callable
+from datetime import timedelta
+
+from interlock.agents.agent import Agent, Handler
+from interlock.agents.context import Context
+from interlock.agents.outbound import commit_of, enclose
+from interlock.agents.patience import Patience
+from interlock.agents.runtime_settings import RuntimeSettings
+from interlock.agents.timer import TIMER, TimerFired
+from interlock.agents.tracing import handling
+from interlock.bus.clock import Clock
+from interlock.bus.errors import LeaseLostError, StoreConflictError
+from interlock.bus.relay import Backoff
+from interlock.bus.store.port import Store
+from interlock.bus.store.records import Claim, Commit, OutboxMessage
+from interlock.protocol.codec import decode
+from interlock.protocol.envelope import Envelope
+from interlock.protocol.errors import (
+    InterlockError,
+    InvalidMessageError,
+    PermanentError,
+    TransientError,
+    UnknownOutcomeError,
+    UsageError,
+)
+from interlock.protocol.message import Message, Request
+from interlock.protocol.messages.task import DeadlineExceeded, TaskDeclined, TaskFailed, TaskProgress
+
+_log = logging.getLogger(__name__)
+
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,254}")
+
+
+class Attempts:
+    """Works on claimed messages in one agent's name; each attempt ends as done, to be retried, or dead."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        *,
+        store: Store,
+        clock: Clock,
+        patience: Patience,
+        settings: RuntimeSettings,
+        written: Callable[[], None],
+    ) -> None:
+        """`written` is called after something may have been put into the outbox."""
+        self._agent = agent
+        self._store = store
+        self._clock = clock
+        self._patience = patience
+        self._settings = settings
+        self._written = written
+        self._backoff = Backoff(first=settings.first_retry, longest=settings.last_retry)
+
+    def __repr__(self) -> str:
+        return f"Attempts({self._agent.name!r})"
+
+    async def make(self, claim: Claim) -> None:
+        """Run the message's handler and write what follows, together with the message's end.
+
+        Raises LeaseLostError when someone else holds the message by now, StoreUnavailableError when the store stays
+        away. Cancelling leaves the message claimed: release it.
+        """
+        try:
+            envelope = self._envelope(claim)
+        except InvalidMessageError as error:
+            _log.error("%s can not read message %s any more: %s", self._agent.name, claim.message.message_id, error)
+            await self._patience.insist(self._store.bury, claim, error=str(error))
+            return
+        try:
+            if claim.attempt > self._settings.max_attempts:
+                raise PermanentError("every attempt before ended with its process; the message is not tried again")
+            with handling(self._agent.name, envelope):
+                commit = await self._answer(claim, envelope)
+            await self._patience.insist(self._store.finish, claim, commit)
+            self._written()
+        except LeaseLostError:
+            raise
+        except UnknownOutcomeError as error:
+            await self._give_up(claim, envelope, error, code="unknown_outcome")
+        except TransientError as error:
+            await self._try_again(claim, envelope, error, limit=self._settings.max_attempts)
+        except (PermanentError, UsageError) as error:
+            await self._give_up(claim, envelope, error, code=_code(error))
+        except Exception as error:  # a handler's own defect must not end the agent: it is retried, then dead
+            _log.exception("%s failed on %s %s", self._agent.name, envelope.type, envelope.id)
+            await self._try_again(claim, envelope, error, limit=self._settings.max_crashes)
+
+    def _envelope(self, claim: Claim) -> Envelope[Message]:
+        message = claim.message
+        if message.type != TIMER:
+            return decode(message.body, catalogue=self._agent.catalogue)
+        return Envelope.wrap(
+            TimerFired(name=message.body.decode()),
+            sender=self._agent.name,
+            receiver=self._agent.name,
+            sent_at=message.received_at,
+            id=message.message_id,
+            conversation_id=message.conversation_id,
+        )
+
+    async def _answer(self, claim: Claim, envelope: Envelope[Message]) -> Commit:
+        message, deadline = envelope.payload, envelope.deadline
+        if isinstance(message, Request) and deadline is not None and self._clock.now() > deadline:
+            _log.warning("%s leaves %s %s: its deadline has passed", self._agent.name, envelope.type, envelope.id)
+            missed = DeadlineExceeded(request_id=envelope.id, request_type=envelope.type, deadline=deadline)
+            return self._commit(claim, envelope, missed)
+        handler = self._handler(message)
+        if handler is not None:
+            returned = await handler(message, self._context(claim, envelope))
+            return commit_of(
+                returned,
+                agent=self._agent.name,
+                cause=envelope,
+                now=self._clock.now(),
+                reply_to=claim.message.reply_to,
+            )
+        if isinstance(message, Request):
+            reason = f"{self._agent.name} has no handler for {envelope.type}"
+            return self._commit(claim, envelope, TaskDeclined(code="not_handled", reason=reason))
+        return Commit()
+
+    def _handler(self, message: Message) -> Handler | None:
+        if isinstance(message, TimerFired):
+            return self._agent.timer_handler(message.name)
+        return self._agent.handler(message.declaration.type)
+
+    def _context(self, claim: Claim, envelope: Envelope[Message]) -> Context:
+        async def send_progress(progress: TaskProgress, receiver: str) -> None:
+            step = f"progress:{receiver}:{progress.step}:{progress.percent}"
+            message = self._enclosed(claim, envelope, progress, receiver=receiver, ordinal=step)
+            try:
+                await self._store.commit(Commit(outgoing=(message,)))
+            except StoreConflictError:
+                return  # an earlier attempt has sent this step already
+            self._written()
+
+        return Context(
+            agent=self._agent.name,
+            envelope=envelope,
+            attempt=claim.attempt,
+            fence=claim.fence,
+            clock=self._clock,
+            store=self._store,
+            send_progress=send_progress,
+        )
+
+    async def _try_again(self, claim: Claim, envelope: Envelope[Message], error: Exception, *, limit: int) -> None:
+        if claim.attempt >= limit:
+            await self._give_up(claim, envelope, error, code="attempts_exhausted", retryable=True)
+            return
+        delay = self._backoff.delay(claim.attempt)
+        _log.warning("%s tries %s %s again in %.1f s: %s", self._agent.name, envelope.type, envelope.id, delay, error)
+        not_before = self._clock.now() + timedelta(seconds=delay)
+        await self._patience.insist(self._store.retry, claim, not_before=not_before, error=_history(error))
+
+    async def _give_up(
+        self, claim: Claim, envelope: Envelope[Message], error: Exception, *, code: str, retryable: bool = False
+    ) -> None:
+        _log.error("%s gives up %s %s: %s", self._agent.name, envelope.type, envelope.id, error)
+        commit = Commit()
+        if isinstance(envelope.payload, Request):
+            failure = TaskFailed(
+                code=code,
+                reason=_line(error),
+                retryable=retryable,
+                outcome="unknown" if isinstance(error, UnknownOutcomeError) else "failed",
+            )
+            commit = self._commit(claim, envelope, failure)
+        await self._patience.insist(self._store.bury, claim, error=_history(error), commit=commit)
+        self._written()
+
+    def _commit(self, claim: Claim, envelope: Envelope[Message], message: Message) -> Commit:
+        """Return the runtime's own answer, under ids that a handler's answer after a revival does not meet."""
+        ordinal = f"{message.declaration.type}:{claim.fence}"
+        outgoing = self._enclosed(claim, envelope, message, receiver=envelope.sender, ordinal=ordinal)
+        return Commit(outgoing=(outgoing,))
+
+    def _enclosed(
+        self, claim: Claim, envelope: Envelope[Message], message: Message, *, receiver: str, ordinal: str
+    ) -> OutboxMessage:
+        return enclose(
+            message,
+            agent=self._agent.name,
+            receiver=receiver,
+            cause=envelope,
+            ordinal=ordinal,
+            now=self._clock.now(),
+            reply_to=claim.message.reply_to if receiver == envelope.sender else None,
+        )
+
+
+def _code(error: Exception) -> str:
+    """Return the error's own code where it is one that a message may carry."""
+    code = getattr(error, "code", None)
+    return str(code) if isinstance(code, str) and _CODE.fullmatch(code) else "failed"
+
+
+def _line(error: Exception) -> str:
+    """Return what a peer may read: our errors hold no secrets, anyone else's only tell their kind."""
+    text = str(error) if isinstance(error, InterlockError) else f"a defect of the handler: {type(error).__name__}"
+    visible = "".join(character for character in " ".join(text.split()) if character.isprintable())
+    return visible[:500] or type(error).__name__
+
+
+def _history(error: Exception) -> str:
+    """Return the line that the message's history keeps."""
+    return str(error) if isinstance(error, InterlockError) else f"{type(error).__name__}: {error}"

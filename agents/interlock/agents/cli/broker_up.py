@@ -1,0 +1,144 @@
+"""`interlock broker up`: a private RabbitMQ for trying out one's own agent; it needs the core only, and runs no agent."""
+
+from __future__ import annotations
+
+__all__ = ["app"]
+
+import signal
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import typer
+
+from interlock.agents.cli.options import JsonOption
+from interlock.agents.cli.output import Output, reporting
+from interlock.agents.cli.toml import render_toml
+from interlock.agents.permissions import allowed_rows
+from interlock.bus.clock import Clock, SystemClock
+from interlock.bus.errors import BrokerUnavailableError
+from interlock.bus.private_broker import PrivateBroker
+from interlock.bus.rabbitmq import ADMIN, VHOST, Definitions, RabbitTransport, definitions
+from interlock.bus.transport import AgentQueue, Topology
+from interlock.protocol.errors import UsageError
+from interlock.protocol.roles import ALL_ROLES, CONSOLE
+
+app = typer.Typer(no_args_is_help=True)
+
+_MARK = "# Written by `interlock broker up`, which removes it when it ends. It holds passwords.\n"
+_WATCH = 0.5
+"""Seconds between looks at whether the broker lives."""
+
+
+@app.callback()
+def broker() -> None:
+    """A broker of one's own, for trying things out."""
+
+
+@app.command()
+def up(
+    write: Annotated[
+        Path, typer.Option(metavar="FILE", help="Write the settings there (mode 0600); removed again at the end.")
+    ] = Path("interlock.toml"),
+    directory: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where log and data are kept; default: a temporary folder.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Start a private RabbitMQ on 127.0.0.1, and run until interrupted.
+
+    Every role of the catalogue has a user that may send what the catalogue lets it send, and a queue. Agents and
+    commands that are started in the settings file's folder find the broker by themselves.
+    """
+    with reporting(as_json=as_json) as output, tempfile.TemporaryDirectory(prefix="interlock-broker-") as scratch:
+        _refuse_foreign(write)
+        folder = (directory or Path(scratch)).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        anyio.run(_up, folder, write, SystemClock(), output)
+
+
+async def _up(folder: Path, write: Path, clock: Clock, output: Output) -> None:
+    users = definitions(allowed_rows(), observers=(CONSOLE,))
+    output.note("starting RabbitMQ, which takes some seconds")
+    async with PrivateBroker(folder, definitions=users) as broker:
+        version = await _prepare(broker)
+        with _written(write, _settings(broker, users)):
+            output.say(
+                f"{version} is ready on 127.0.0.1:{broker.port}; its settings are in {write}. In other terminals, "
+                f"in the folder {write.resolve().parent}:\n"
+                "  python peer.py           run your agent\n"
+                "  interlock tail           watch every message\n"
+                "  interlock send FILE      send one\n"
+                "Ctrl-C ends the broker and removes the settings."
+            )
+            output.document(
+                {"broker": {"version": version, "port": broker.port, "pid": broker.pid}, "settings": str(write)}
+            )
+            await _until_interrupted(broker, clock)
+
+
+async def _prepare(broker: PrivateBroker) -> str:
+    """Declare a queue for every role, and return the broker's version."""
+    transport = await RabbitTransport.connect(broker.url(), identity=ADMIN, journal=False)
+    try:
+        await transport.declare(Topology(agents=tuple(AgentQueue(name) for name in ALL_ROLES)))
+        return await transport.broker_version()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await transport.aclose()
+
+
+def _settings(broker: PrivateBroker, users: Definitions) -> str:
+    """Return the settings of every role's agents; the administrator stays out of them."""
+    passwords = {name: password for name, password in users.passwords.items() if name != ADMIN}
+    url = f"amqp://127.0.0.1:{broker.port}/{VHOST}"
+    return _MARK + render_toml({"broker_url": url, "broker": {"passwords": passwords}})
+
+
+def _refuse_foreign(file: Path) -> None:
+    """Raise UsageError when the file is there and somebody else's work."""
+    if not file.exists():
+        return
+    try:
+        with file.open(encoding="utf-8") as settings:
+            own = settings.readline() == _MARK
+    except (OSError, UnicodeDecodeError):
+        own = False
+    if not own:
+        raise UsageError(f"{file} was not written by this command and is left alone: name another with --write")
+
+
+@contextmanager
+def _written(file: Path, text: str) -> Generator[None]:
+    """Have this text in the file, readable for its owner only; at the end remove it, unless it was changed."""
+    draft = file.with_name(f".{file.name}.draft")
+    try:
+        draft.unlink(missing_ok=True)
+        draft.touch(mode=0o600)
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(file)
+    except OSError as error:
+        raise UsageError(f"the settings cannot be written to {file}: {error.strerror}; name another file") from error
+    try:
+        yield
+    finally:
+        if file.is_file() and file.read_text(encoding="utf-8") == text:
+            file.unlink()
+
+
+async def _until_interrupted(broker: PrivateBroker, clock: Clock) -> None:
+    """Return at SIGINT or SIGTERM. Raises BrokerUnavailableError when the broker ends before that."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_watch, broker, clock)
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            await anext(aiter(signals))
+        tasks.cancel_scope.cancel()
+
+
+async def _watch(broker: PrivateBroker, clock: Clock) -> None:
+    while broker.is_running:
+        await clock.sleep(_WATCH)
+    raise BrokerUnavailableError(f"{broker!r} has ended; start it again, with --directory to keep its log")

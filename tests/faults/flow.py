@@ -1,0 +1,165 @@
+"""One demonstration over a private broker in which processes are killed, watched from outside."""
+
+from __future__ import annotations
+
+__all__ = ["Flow", "Hit", "Outcome"]
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import anyio
+from anyio.abc import Process
+
+from faults.killing import BROKER, STATES, Kill, strike
+from interlock.bus.store.reading import StoreReader
+from interlock.protocol.errors import InterlockError
+from interlock.protocol.roles import COORDINATOR, TEAM
+
+_LOOK = 0.02
+"""Seconds between two looks."""
+_DECLARED = 2.0
+"""Seconds for which a broker that has just declared its queues is left alone: see docs/faults.md."""
+_BROKER_READY = b"Server startup complete"
+_AGENT_READY = b"taking messages"
+_ORDER = list(STATES)
+
+
+@dataclass(slots=True)
+class Hit:
+    """One kill that met a living process while the change was under way."""
+
+    kill: Kill
+    pid: int
+    state: str
+    """The change's, at that moment."""
+    recovery: float | None = None
+    """Seconds until the successor takes messages again; None when the flow ended before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a flow came to."""
+
+    exit_code: int | None
+    """None when it had to be ended."""
+    hits: tuple[Hit, ...]
+    seconds: float
+    folder: Path
+
+    @property
+    def report(self) -> Path:
+        """The report, as JSON."""
+        return self.folder / "report" / "report.json"
+
+    @property
+    def work(self) -> Path:
+        """Stores, logs, and the sandbox's journal."""
+        return self.folder / "work"
+
+
+class Flow:
+    """`await Flow(folder, kills).play(deadline=…)`; the kills come one after the other."""
+
+    def __init__(self, folder: Path, kills: Sequence[Kill]) -> None:
+        self._folder = folder
+        self._kills = kills
+        self._hits: list[Hit] = []
+        self._furthest = 0
+        self._state = _ORDER[0]
+
+    async def play(self, *, deadline: float) -> Outcome:
+        """Run the demonstration to its end, or for `deadline` seconds; nothing of it survives."""
+        started = anyio.current_time()
+        await anyio.Path(self._folder).mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "interlock.agents.cli", "demo", "--broker", "private", "--json"]
+        command += ["--work", str(self._folder / "work"), "--report", str(self._folder / "report")]
+        with (self._folder / "out.json").open("wb") as out, (self._folder / "narration.txt").open("wb") as narration:
+            process = await anyio.open_process(command, stdin=None, stdout=out, stderr=narration)
+        try:
+            with anyio.move_on_after(deadline):
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._kill_all, process)
+                    await process.wait()
+                    tasks.cancel_scope.cancel()
+        finally:
+            exit_code = process.returncode
+            with anyio.CancelScope(shield=True):
+                await _end(process)
+        return Outcome(exit_code, tuple(self._hits), anyio.current_time() - started, self._folder)
+
+    async def _kill_all(self, process: Process) -> None:
+        await _until(lambda: {*TEAM, BROKER} <= self._processes().keys())
+        await anyio.sleep(_DECLARED)
+        async with anyio.create_task_group() as recoveries:
+            for kill in self._kills:
+                await _until(partial(self._has_come_to, kill.state))
+                await anyio.sleep(kill.delay)
+                hit = await self._kill(kill, process)
+                if hit.state not in STATES:
+                    return  # the change has ended: killing is easy now
+                self._hits.append(hit)
+                recoveries.start_soon(self._time_recovery, hit, self._lives(kill.target))
+
+    async def _kill(self, kill: Kill, process: Process) -> Hit:
+        while True:
+            pid = self._processes()[kill.target]
+            if strike(pid, parent=process.pid):
+                self._progress()
+                return Hit(kill, pid, self._state)
+            await anyio.sleep(_LOOK)
+
+    async def _time_recovery(self, hit: Hit, lives: int) -> None:
+        started = anyio.current_time()
+        await _until(lambda: self._lives(hit.kill.target) != lives)
+        hit.recovery = anyio.current_time() - started
+
+    def _has_come_to(self, state: str) -> bool:
+        return self._progress() >= _ORDER.index(state)
+
+    def _lives(self, target: str) -> int:
+        """Return how often this target has said so far, in its own log, that it is at work."""
+        work = self._folder / "work"
+        if target == BROKER:
+            return (work / "broker" / "console.log").read_bytes().count(_BROKER_READY)
+        return (work / f"{target}.log").read_bytes().count(_AGENT_READY)
+
+    def _processes(self) -> dict[str, int]:
+        file = self._folder / "work" / "processes.json"
+        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+    def _progress(self) -> int:
+        """Return how far the change has ever come: a new plan sends it back."""
+        try:
+            with StoreReader.open(self._folder / "work" / "state" / f"{COORDINATOR}.sqlite") as reader:
+                rows = reader.workflows()
+        except InterlockError:
+            return self._furthest  # not there yet, or in mid-recovery
+        if rows:
+            self._state = rows[0].status
+            self._furthest = max(self._furthest, _position(self._state))
+        return self._furthest
+
+
+def _position(state: str) -> int:
+    return _ORDER.index(state) if state in STATES else 0
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    """Look until something holds outside of this process, where no event tells; `play` has the deadline."""
+    while not holds():  # noqa: ASYNC110 - there is nothing to wait for but time
+        await anyio.sleep(_LOOK)
+
+
+async def _end(process: Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+        with anyio.move_on_after(30):
+            await process.wait()
+    if process.returncode is None:
+        process.kill()
+    await process.wait()
+    await process.aclose()
