@@ -4,13 +4,12 @@ from __future__ import annotations
 
 __all__ = ["Demo", "DemoResult"]
 
-import logging
 import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import anyio
 
@@ -22,13 +21,16 @@ from interlock.agents.demo.world import World
 from interlock.agents.report.folder import ReportFiles, write
 from interlock.agents.report.narration import Narrator
 from interlock.agents.report.report import Broker, Report, Run
+from interlock.agents.report.timeline import states_entered
 from interlock.bus.clock import Clock
 from interlock.bus.private_broker import find_server
-from interlock.protocol.errors import TransientError, UsageError
+from interlock.bus.store.reading import StoreReader
+from interlock.protocol.errors import InterlockError, TransientError, UsageError
+from interlock.protocol.ids import conversation_of
+from interlock.protocol.roles import COORDINATOR
 
-BrokerChoice = Literal["auto", "memory", "private"]
-
-_log = logging.getLogger(__name__)
+_LOOK = 0.1
+"""Seconds between two looks at the coordinator's states."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,10 @@ class Demo:
             )
             overdue = True
             with anyio.move_on_after(self._deadline):
-                await console.run()
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._follow_states, stage.settings.store_path(COORDINATOR))
+                    await console.run()
+                    tasks.cancel_scope.cancel()
                 overdue = False
             if overdue:
                 self._narrator.note(f"The change did not end within {self._deadline:.0f} s")
@@ -110,6 +115,20 @@ class Demo:
         if overdue and not record.envelopes:
             raise TransientError(f"nothing was said within {self._deadline:.0f} s; see the logs in {self._directory}")
         return DemoResult(report, files)
+
+    async def _follow_states(self, store: Path) -> None:
+        """Tell each state as the coordinator's audit trail gets it."""
+        told = 0
+        while True:
+            await self._clock.sleep(_LOOK)
+            try:
+                with StoreReader.open(store) as reader:
+                    entered = states_entered(reader.audit(conversation_id=conversation_of(self._issue)))
+            except InterlockError:
+                continue  # the coordinator has not made it yet
+            for state in entered[told:]:
+                self._narrator.state(state.state, at=state.at)
+            told = len(entered)
 
     def _stage(self, settings: Mapping[str, Any]) -> Stage:
         url = os.environ.get("INTERLOCK_BROKER_URL") if self._broker == "auto" else None
