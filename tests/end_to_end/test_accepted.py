@@ -47,16 +47,19 @@ class Accepted:
 
 
 @contextmanager
-def everything_logged(file: Path) -> Iterator[None]:
+def logged(file: Path) -> Iterator[None]:
+    """Keep everything that the product logs, and of the libraries what a verbose process would show."""
     handler = logging.FileHandler(file, encoding="utf-8")
-    root = logging.getLogger()
-    before = root.level
+    root, product = logging.getLogger(), logging.getLogger("interlock")
+    before = root.level, product.level
     root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
+    root.setLevel(logging.INFO)
+    product.setLevel(logging.DEBUG)
     try:
         yield
     finally:
-        root.setLevel(before)
+        root.setLevel(before[0])
+        product.setLevel(before[1])
         root.removeHandler(handler)
         handler.close()
 
@@ -66,7 +69,7 @@ async def accepted(outside: Outside, tmp_path_factory: pytest.TempPathFactory) -
     """The change played once; each test looks at another side of what it left behind."""
     files = tmp_path_factory.mktemp("accepted")
     started = SystemClock().now()
-    with everything_logged(files / "team.log"):
+    with logged(files / "team.log"):
         async with MemoryStage(files, settings=outside.settings) as stage, Desk.at(stage) as desk:
             record = await desk.accept(ISSUE)
             run = Run(

@@ -58,7 +58,9 @@ async def test_missing_facts_are_asked_for_by_name_and_the_change_goes_on_with_t
     question = await desk.hear(InputRequired, issue=issue)
 
     assert {gap.field for gap in question.missing} == set(given)
-    assert {gap.cause for gap in question.missing} == {"missing"}
+    assert {gap.field: gap.found for gap in question.missing if gap.cause == "invalid"} == {
+        "backupRetentionDays": ("Daily",)
+    }
     assert await outside.statuses(issue) == []
     (comment,) = await outside.comments(issue)
     assert [field for field in given if f"* {field} - " not in comment] == []
@@ -107,7 +109,8 @@ async def test_contradictions_are_asked_about_with_both_values_and_the_answers_d
 
 
 async def test_a_change_far_over_its_budget_waits_until_someone_else_approves(desk: Desk, outside: Outside) -> None:
-    issue = await outside.raise_issue(ticket("over-budget", identifier="prod-analytics"))
+    large = {"db.t3.medium": "db.r5.2xlarge"}
+    issue = await outside.raise_issue(ticket("proj-140", identifier="prod-analytics", replacing=large))
 
     await desk.ask_for(issue)
     request = await desk.hear(ApprovalRequest, issue=issue)
@@ -131,6 +134,17 @@ async def test_a_change_far_over_its_budget_waits_until_someone_else_approves(de
         "operator denied the plan approval: not before the freeze ends",
     )
     assert await outside.instance("prod-analytics") is None
+
+
+async def test_an_estimate_without_all_prices_is_never_within_a_budget(desk: Desk, outside: Outside) -> None:
+    issue = await outside.raise_issue(ticket("over-budget", identifier="prod-unpriced"))
+
+    await desk.ask_for(issue)
+    request = await desk.hear(ApprovalRequest, issue=issue)
+
+    assert (request.subject, request.risk) == (ApprovalSubject.BUDGET, Risk.HIGH)
+    assert "without a price are: " in request.summary
+    assert "db.r6g.4xlarge PostgreSQL, Multi-AZ" in request.summary
 
 
 async def test_a_denied_budget_ends_the_change_before_anything_is_planned(desk: Desk, outside: Outside) -> None:

@@ -1,7 +1,7 @@
 """Kills every agent and the broker, again and again, while a change is under way, and looks whether anything shows.
 
 Each run is a whole demonstration over a private RabbitMQ, in which each agent and the broker are killed once, at
-moments that the seed gives. Run: `python tests/faults/kill_agents.py [--kills 30] [--seed 1] [--json] [--keep DIR]`.
+moments that the seed gives. Run: `python tests/faults/kill_agents.py [--kills 30] [--seed 1] [--only WHO …] [--json]`.
 Exits with 1 when something was lost, done twice, or not accepted.
 """
 
@@ -22,7 +22,7 @@ import anyio
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script's own folder is all that Python puts there
 
 from faults.flow import Flow, Hit, Outcome
-from faults.killing import plan_kills
+from faults.killing import TARGETS, plan_kills
 from faults.oracle import Evidence, violations
 
 _DEADLINE = 300.0
@@ -69,7 +69,8 @@ async def _play(arguments: argparse.Namespace, folder: Path) -> list[Row]:
     while sum(len(row.hits) for row in rows) < arguments.kills:
         run = len(rows) + 1
         here = folder / f"run-{run}"
-        row = Row.of(run, await Flow(here, plan_kills(arguments.seed, run)).play(deadline=_DEADLINE))
+        kills = plan_kills(arguments.seed, run, targets=arguments.only or TARGETS)
+        row = Row.of(run, await Flow(here, kills).play(deadline=_DEADLINE))
         rows.append(row)
         print(row, file=sys.stderr, flush=True)
         if row.violations or not row.hits:
@@ -99,6 +100,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--kills", type=int, default=30, help="at least so many, that met living processes (30)")
     parser.add_argument("--seed", type=int, default=1, help="gives targets and moments (1)")
+    parser.add_argument("--only", nargs="+", metavar="WHO", choices=TARGETS, help="kill these; repeat a name to insist")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep every run there, not only one that went wrong")
     arguments = parser.parse_args()

@@ -7,7 +7,7 @@ __all__ = ["STATES", "TARGETS", "Kill", "plan_kills", "strike"]
 import os
 import select
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -53,15 +53,17 @@ class Kill:
     delay: float
 
 
-def plan_kills(seed: int, run: int) -> tuple[Kill, ...]:
-    """Return one kill of each target, in random order at random moments. The same numbers give the same plan."""
+def plan_kills(seed: int, run: int, *, targets: Sequence[str] = TARGETS) -> tuple[Kill, ...]:
+    """Return one kill for each of these, in random order at random moments. The same numbers give the same plan.
+
+    A target that is named several times is killed as often, in different states.
+    """
     random = Random(f"{seed}:{run}")
-    targets = random.sample(TARGETS, len(TARGETS))
-    moments = sorted(random.sample(range(len(STATES)), len(TARGETS)))
+    moments = sorted(random.sample(range(len(STATES)), len(targets)))
     states = [list(STATES)[moment] for moment in moments]
     return tuple(
         Kill(target, state, round(random.uniform(0.0, STATES[state]), 2))
-        for target, state in zip(targets, states, strict=True)
+        for target, state in zip(random.sample(targets, len(targets)), states, strict=True)
     )
 
 

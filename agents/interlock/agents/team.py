@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["build_agents"]
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def build_agents(settings: Settings, names: Sequence[str]) -> AsyncIterator[tuple[Agent, ...]]:
+async def build_agents(settings: Settings, names: Sequence[str]) -> AsyncGenerator[tuple[Agent, ...]]:
     """Build these agents of the team; their clients are open while the context is.
 
     Raises UsageError for an unknown name, or a section of the settings that is missing.

@@ -12,7 +12,7 @@ import pytest
 
 from agents.cli.running import COMMAND, MESSAGES, environment, interlock, run_process
 
-COMMANDS = ("demo", "run", "sandbox", "send", "validate", "tail", "workflows", "approvals", "schemas")
+COMMANDS = ("demo", "run", "sandbox", "broker", "send", "validate", "tail", "workflows", "approvals", "schemas")
 EXTRAS = ("aioboto3", "aiohttp", "asyncpg", "cryptography", "httpx", "jira", "kubernetes_asyncio", "moto")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @asynccontextmanager
-async def at_work(state_dir: Path) -> AsyncIterator[Coordinating]:
+async def at_work(state_dir: Path) -> AsyncGenerator[Coordinating]:
     broker = MemoryBroker()
     broker.declare(TOPOLOGY)
 

@@ -90,7 +90,7 @@ def test_the_document_format_says_the_same_as_the_text() -> None:
 def test_english_markdown_is_understood() -> None:
     result = complete("english-markdown")
 
-    assert (result.spec.engine_version, result.spec.instance_class) == ("15.4", "db.r6g.large")
+    assert (result.spec.engine_version, result.spec.instance_class) == ("15.4", "db.t4g.large")
     assert (result.spec.identifier, result.spec.database_name) == ("staging-orders", "orders")
     assert (result.spec.vpc, result.spec.security_group) == ("staging-vpc", "orders-sg")
     assert result.environment is Environment.STAGING
@@ -104,7 +104,7 @@ def test_korean_wiki_markup_is_understood() -> None:
     assert result.spec == SPECIFIED.model_copy(
         update={
             "engine_version": "16",
-            "instance_class": "db.m6g.xlarge",
+            "instance_class": "db.m5.xlarge",
             "storage_gb": 500,
             "backup_retention_days": 30,
             "security_group": "payment-sg",

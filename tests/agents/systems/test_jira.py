@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -64,12 +64,13 @@ async def served() -> AsyncIterator[Jira]:
     fields = {"project": "PROJ", "issuetype": "Infrastructure", "summary": "Database", "description": "text"}
     seed_issue(application, fields, key="PROJ-140", author="product-owner")
     writes.clear()
-    async with TestServer(application) as server:
+    server = TestServer(application)
+    async with server:
         yield Jira(server, writes)
 
 
 @pytest.fixture
-async def jira() -> AsyncIterator[Jira]:
+async def jira() -> AsyncGenerator[Jira]:
     async with served() as running:
         yield running
 

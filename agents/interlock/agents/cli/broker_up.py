@@ -1,4 +1,4 @@
-"""`interlock broker up`: a private RabbitMQ for trying out one's own agent; it needs the core only, and runs no agent."""
+"""`interlock broker up`: a private RabbitMQ for trying out one's own agent; it needs no extra, and runs no agent."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def up(
         _refuse_foreign(write)
         folder = (directory or Path(scratch)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        anyio.run(_up, folder, write, SystemClock(), output)
+        anyio.run(_up, folder, write.resolve(), SystemClock(), output)
 
 
 async def _up(folder: Path, write: Path, clock: Clock, output: Output) -> None:
@@ -67,12 +67,12 @@ async def _up(folder: Path, write: Path, clock: Clock, output: Output) -> None:
         version = await _prepare(broker)
         with _written(write, _settings(broker, users)):
             output.say(
-                f"{version} is ready on 127.0.0.1:{broker.port}; its settings are in {write}. In other terminals, "
-                f"in the folder {write.resolve().parent}:\n"
-                "  python peer.py           run your agent\n"
-                "  interlock tail           watch every message\n"
-                "  interlock send FILE      send one\n"
-                "Ctrl-C ends the broker and removes the settings."
+                f"{version} is ready on 127.0.0.1:{broker.port}; its settings are in {write}.\n"
+                f"In other terminals, in {write.parent}:\n"
+                "  interlock tail         watch every message\n"
+                "  python peer.py         run your agent\n"
+                "  interlock send FILE    send a message\n"
+                "Ctrl-C ends the broker and removes its settings."
             )
             output.document(
                 {"broker": {"version": version, "port": broker.port, "pid": broker.pid}, "settings": str(write)}

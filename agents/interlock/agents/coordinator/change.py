@@ -14,8 +14,8 @@ from interlock.agents.coordinator.states import ChangeStates
 from interlock.agents.workflow import ANY_STATE, Timeout, on
 from interlock.agents.workflow.workflow import OVERDUE
 from interlock.protocol.message import hours
-from interlock.protocol.messages.change import ChangeOutcome, EscalationRaised
-from interlock.protocol.messages.task import MessageRejected, TaskCancelled, TaskDeclined, TaskFailed
+from interlock.protocol.messages.change import ChangeOutcome, ChangeRequested, EscalationRaised
+from interlock.protocol.messages.task import DeadlineExceeded, MessageRejected, TaskCancelled, TaskDeclined, TaskFailed
 from interlock.protocol.roles import CONSOLE, DEVOPS
 
 _LONGEST_GRACE = hours(1)
@@ -27,25 +27,45 @@ class Change(Preparation, Execution, Handover):
     """One change. The phases hold the steps of the way forward; here are the ways out of every state."""
 
     @on(TaskDeclined, source=ANY_STATE, target=ChangeStates.closing)
-    def refused(self, answer: TaskDeclined) -> Answer:
-        """An agent will not do it."""
+    def refused(self, answer: TaskDeclined) -> Answer | None:
+        """The devops agent, which alone is given orders, will not do it."""
+        if not self.is_from(DEVOPS):
+            return None
         return self.close(ChangeOutcome.DECLINED, f"{self.occasion.sender}: {answer.reason} ({answer.code})")
 
     @on(TaskFailed, MessageRejected, source=ANY_STATE, target=ChangeStates.closing)
-    def broke(self, answer: TaskFailed | MessageRejected) -> Answer:
-        """An agent tried and failed."""
+    def broke(self, answer: TaskFailed | MessageRejected) -> Answer | None:
+        """The devops agent tried and failed."""
+        if not self.is_from(DEVOPS):
+            return None
         return self.close(ChangeOutcome.FAILED, f"{self.occasion.sender}: {answer.reason} ({answer.code})")
 
     @on(TaskCancelled, source=ANY_STATE, target=ChangeStates.closing)
-    def cancelled(self, order: TaskCancelled) -> Answer:
-        """The requester no longer wants it."""
+    def cancelled(self, order: TaskCancelled) -> Answer | None:
+        """People no longer want it."""
+        if not self.is_from(CONSOLE):
+            return None
         return self.close(ChangeOutcome.DECLINED, f"cancelled: {order.reason}")
 
     @on(TaskDeclined, TaskFailed, MessageRejected, source=_LAST_STEPS, target=_ENDS)
-    def ticket_not_closed(self, answer: TaskDeclined | TaskFailed | MessageRejected) -> Answer:
+    def ticket_not_closed(self, answer: TaskDeclined | TaskFailed | MessageRejected) -> Answer | None:
         """The ticket could not be told; the change has ended all the same, and says so."""
+        if not self.is_from(DEVOPS):
+            return None
         self.update(reason=f"{self.data.reason}; the ticket could not be closed: {answer.reason} ({answer.code})")
         return self.conclude()
+
+    @on(DeadlineExceeded, source=ANY_STATE)
+    def not_begun(self, missed: DeadlineExceeded) -> None:
+        """An order was found too late to begin; the state's own deadline has passed as well, and decides."""
+        self.record("deadline_exceeded", request=missed.request_type)
+
+    @on(ChangeRequested, source=_ENDS)
+    def requested_again(self, request: ChangeRequested) -> Answer:
+        """What has ended stays as it is: another change of the same issue needs another ticket."""
+        self.record("requested_again", issue=request.jira_issue, by=request.requested_by)
+        reason = f"the change of {request.jira_issue} has ended as {self.state}; open another ticket"
+        return to(self.occasion.sender, TaskDeclined(code="already_ended", reason=reason))
 
     @on(TaskCancelled, source=_LAST_STEPS)
     def too_late(self, order: TaskCancelled) -> None:

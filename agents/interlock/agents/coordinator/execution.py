@@ -21,6 +21,7 @@ from interlock.protocol.messages.change import (
     VerificationResult,
 )
 from interlock.protocol.messages.task import TaskFailed
+from interlock.protocol.roles import DEVOPS
 from interlock.protocol.values import CheckVerdict, Environment
 
 _UNDER_WAY = (ChangeStates.approved_test, ChangeStates.approved, ChangeStates.applying)
@@ -31,14 +32,18 @@ class Execution(Gates):
 
     @on(InfrastructureApplied, source=ChangeStates.approved_test, target=ChangeStates.applied_test)
     @on(InfrastructureApplied, source=(ChangeStates.approved, ChangeStates.applying), target=ChangeStates.applied)
-    def applied_to(self, result: InfrastructureApplied) -> VerificationRequest:
+    def applied_to(self, result: InfrastructureApplied) -> VerificationRequest | None:
         """Applied: does the provider report what was asked for?"""
+        if not self._is_current(result.environment, result.plan_digest):
+            return None
         self.record("applied", environment=result.environment, digest=result.plan_digest, engine=result.engine)
         return self._verify()
 
     @on(VerificationResult, source=ChangeStates.applied_test, target=(ChangeStates.verified_test, ChangeStates.closing))
-    def rehearsed(self, result: VerificationResult) -> Answer:
+    def rehearsed(self, result: VerificationResult) -> Answer | None:
         """The test environment is as specified: people may now decide about production."""
+        if not self._is_current(result.environment):
+            return None
         if result.verdict is not CheckVerdict.PASS:
             return self._not_as_specified(result)
         self.goto(self.verified_test)
@@ -51,8 +56,10 @@ class Execution(Gates):
         return self.open_gate(ApprovalSubject.PLAN, plan.plan_digest, summary, risk=risk)
 
     @on(VerificationResult, source=ChangeStates.applied, target=(ChangeStates.verified, ChangeStates.closing))
-    def confirmed(self, result: VerificationResult) -> Answer:
+    def confirmed(self, result: VerificationResult) -> Answer | None:
         """The resource is as specified: watch it."""
+        if not self._is_current(result.environment):
+            return None
         if result.verdict is not CheckVerdict.PASS:
             return self._not_as_specified(result)
         self.update(checks=(*self.data.checks, *result.checks))
@@ -60,13 +67,17 @@ class Execution(Gates):
         return MonitoringRequest(jira_issue=self.data.jira_issue, spec=self.spec)
 
     @on(DriftDetected, source=_UNDER_WAY, target=(ChangeStates.in_progress, ChangeStates.closing))
-    def drifted(self, drift: DriftDetected) -> Answer:
+    def drifted(self, drift: DriftDetected) -> Answer | None:
         """The world moved on since the plan was made: its approval is void."""
+        if not self._is_current(drift.environment):
+            return None
         return self.plan_again(f"drift in {drift.environment}: {'; '.join(drift.diff)}")
 
     @on(TaskFailed, source=_UNDER_WAY, target=(ChangeStates.apply_unknown, ChangeStates.closing))
-    def apply_failed(self, failure: TaskFailed) -> Answer:
+    def apply_failed(self, failure: TaskFailed) -> Answer | None:
         """Failed for certain ends the change; perhaps applied has to be looked at first."""
+        if not self.is_from(DEVOPS):
+            return None
         if failure.outcome == "failed":
             return self.close(ChangeOutcome.FAILED, f"{failure.code}: {failure.reason}")
         self.record("apply_unknown", environment=str(self.data.stage), reason=failure.reason)
@@ -83,8 +94,10 @@ class Execution(Gates):
         source=ChangeStates.apply_unknown,
         target=(ChangeStates.applied_test, ChangeStates.applied, ChangeStates.in_progress, ChangeStates.closing),
     )
-    def reconciled(self, result: ReconciliationResult) -> Answer:
+    def reconciled(self, result: ReconciliationResult) -> Answer | None:
         """What is really there decides: go on, or plan what is outstanding."""
+        if not self._is_current(result.environment, result.plan_digest):
+            return None
         self.record("reconciled", environment=result.environment, outcome=result.outcome)
         if result.outcome == "applied":
             self.goto(self.applied if self._stage is self.spec.environment else self.applied_test)
@@ -103,6 +116,14 @@ class Execution(Gates):
     def _staged_digest(self) -> str:
         rehearsal = self.plan.rehearsal
         return rehearsal.plan_digest if rehearsal and rehearsal.environment is self._stage else self.plan.plan_digest
+
+    def _is_current(self, environment: Environment, plan_digest: str | None = None) -> bool:
+        """Return whether a result is of what is under way; a late one of an earlier apply goes on record only."""
+        if environment is self._stage and plan_digest in {None, self._staged_digest}:
+            return True
+        self.record("result_of_something_else", environment=environment, digest=str(plan_digest))
+        self.stay()
+        return False
 
     def _verify(self) -> VerificationRequest:
         return VerificationRequest(jira_issue=self.data.jira_issue, environment=self._stage, spec=self._staged_spec)

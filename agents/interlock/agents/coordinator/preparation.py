@@ -22,7 +22,7 @@ from interlock.protocol.messages.change import (
 )
 from interlock.protocol.messages.handoff import SecurityReviewResult
 from interlock.protocol.messages.task import InputProvided, InputRequired, TaskAccepted, TaskProgress
-from interlock.protocol.roles import CONSOLE
+from interlock.protocol.roles import CONSOLE, DEVOPS
 from interlock.protocol.values import Environment
 
 _MODEST_OVERRUN = Decimal("1.25")
@@ -54,14 +54,18 @@ class Preparation(Gates):
         self.record("joined", issue=request.jira_issue, by=request.requested_by)
 
     @on(InputRequired, source=ChangeStates.analysing, target=ChangeStates.input_required)
-    def incomplete(self, answer: InputRequired) -> Answer:
+    def incomplete(self, answer: InputRequired) -> Answer | None:
         """The ticket lacks facts that nobody may guess."""
+        if not self.is_from(DEVOPS):
+            return None
         self.update(missing=answer.missing)
         return to(CONSOLE, answer)
 
     @on(InputProvided, source=ChangeStates.input_required, target=ChangeStates.analysing)
-    def completed(self, provided: InputProvided) -> RequirementsAnalysisRequest:
+    def completed(self, provided: InputProvided) -> RequirementsAnalysisRequest | None:
         """People gave the facts."""
+        if not self.is_from(CONSOLE):
+            return None
         answers = {**self.data.answers, **provided.answers}
         self.update(answers=answers, missing=())
         return RequirementsAnalysisRequest(jira_issue=self.data.jira_issue, answers=answers)
@@ -87,11 +91,14 @@ class Preparation(Gates):
             return self.order_plan()
         self.goto(self.over_budget)
         budget = estimate.budget
+        comparable = budget.currency == estimate.currency and estimate.monthly > budget.monthly
         summary = (
             f"{self.data.jira_issue} costs {estimate.monthly} {estimate.currency} a month, "
             f"{budget.monthly} {budget.currency} are budgeted"
         )
-        modest = budget.currency == estimate.currency and estimate.monthly <= budget.monthly * _MODEST_OVERRUN
+        if not comparable:
+            summary += f"; the two cannot be compared, without a price are: {', '.join(estimate.unpriced)}"
+        modest = comparable and estimate.monthly <= budget.monthly * _MODEST_OVERRUN
         risk = Risk.MEDIUM if modest else Risk.HIGH
         return self.open_gate(ApprovalSubject.BUDGET, estimate.digest, summary, risk=risk)
 

@@ -71,6 +71,14 @@ class ChangeStates(Workflow[ChangeData]):
         assert self.data.plan is not None, f"{self!r} has no plan yet"
         return self.data.plan
 
+    def is_from(self, *agents: str) -> bool:
+        """Return whether one of these has sent the message; anyone else's goes on record, and the state stays."""
+        if self.occasion.sender in agents:
+            return True
+        self.record("not_theirs_to_say", state=self.state)
+        self.stay()
+        return False
+
     def entered(self, state: State) -> None:
         """Every state starts without an escalation."""
         self.update(escalated=False)

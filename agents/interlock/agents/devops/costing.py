@@ -14,10 +14,15 @@ class Costing:
     """Estimates; it needs no outside system, the price table is dated and says so."""
 
     async def estimate(self, request: InfrastructureRequest, _context: Context) -> CostEstimateReady:
-        """Answer with the estimate; a budget in another currency cannot be compared, so it counts as exceeded."""
+        """Answer with the estimate.
+
+        A budget that cannot be compared counts as exceeded: one in another currency, or with the price of a part unknown.
+        """
         result = estimate(request.spec)
         budget = request.budget
-        over = budget is not None and (budget.currency != result.currency or result.monthly > budget.monthly)
+        over = budget is not None and (
+            not result.complete or budget.currency != result.currency or result.monthly > budget.monthly
+        )
         content = [request.spec.model_dump_json(), str(result.monthly), result.currency, result.source]
         return CostEstimateReady(
             jira_issue=request.jira_issue,

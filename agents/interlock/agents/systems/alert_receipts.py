@@ -30,7 +30,7 @@ class HttpAlertReceipts:
             with anyio.move_on_after(self._patience):
                 while True:
                     try:
-                        if (await client.get(address)).status_code == httpx.codes.OK:
+                        if (await client.get(address)).is_success:
                             return True
                     except httpx.TransportError:
                         await anyio.sleep(_POLL)

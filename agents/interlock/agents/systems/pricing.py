@@ -80,6 +80,8 @@ class Estimate:
     currency: Currency
     line_items: tuple[CostLine, ...]
     unpriced: tuple[str, ...]
+    complete: bool
+    """Whether everything but use has a price: only then can the sum be compared with a budget."""
     source: str
 
 
@@ -90,7 +92,8 @@ def estimate(spec: DatabaseSpec, *, prices: PriceTable | None = None) -> Estimat
     """
     table = prices or PriceTable.bundled()
     region = table.regions.get(spec.region)
-    unpriced = list(_usage_dependent(spec))
+    usage = tuple(_usage_dependent(spec))
+    unpriced = list(usage)
     lines: list[CostLine] = []
     if region is None:
         parts: Iterator[_Part] = iter(())
@@ -107,6 +110,7 @@ def estimate(spec: DatabaseSpec, *, prices: PriceTable | None = None) -> Estimat
         currency=table.currency,
         line_items=tuple(lines),
         unpriced=tuple(unpriced),
+        complete=len(unpriced) == len(usage),
         source=table.citation,
     )
 

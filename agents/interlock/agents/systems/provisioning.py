@@ -53,7 +53,7 @@ class PlanStaleError(PermanentError):
 
     def __init__(self, planned: str, observed: str, diff: tuple[str, ...]) -> None:
         self.planned, self.observed, self.diff = planned, observed, diff
-        super().__init__(f"plan {planned} is stale, the world now gives {observed}; make and approve a new plan: {diff}")
+        super().__init__(f"plan {planned} is stale: {diff}; the world now gives {observed}, make and approve that plan")
 
 
 @dataclass(frozen=True, slots=True)

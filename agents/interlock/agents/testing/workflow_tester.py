@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from interlock.agents.agent import Addressed
 from interlock.agents.testing.agent_tester import sole_sender
+from interlock.agents.timer import TIMER
 from interlock.agents.workflow import Occasion, Workflow
 from interlock.bus.store.records import ApprovalRow, AuditEntry
 from interlock.protocol.ids import derived_id
@@ -78,7 +79,7 @@ class WorkflowTester(Generic[DataT]):
             if self.timers[name] > end:
                 break
             self.now = max(self.now, self.timers.pop(name))
-            self._step(lambda workflow, timer=name: workflow.wake(timer), sender="coordinator")  # type: ignore[misc]
+            self._step(lambda workflow, timer=name: workflow.wake(timer), sender=TIMER)  # type: ignore[misc]
         self.now = end
         return self.messages[already:]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ANY_STATE", "State", "Table", "Timeout", "Transition", "on"]
+__all__ = ["ANY_STATE", "State", "Table", "Timeout", "Transition", "Trigger", "label", "on"]
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ class Timeout:
 
 
 ANY_STATE: tuple[State, ...] = ()
-"""As a source: every state that has no transition of its own for the trigger."""
+"""As a source: every state between the initial and the final ones without a transition of its own for the trigger."""
 
 Trigger: TypeAlias = "type[Message] | Timeout"
 StepT = TypeVar("StepT", bound=Callable[..., Any])
@@ -57,8 +57,13 @@ class Transition:
 
     @property
     def label(self) -> str:
-        """The trigger's name for diagrams."""
-        return f"timeout: {self.trigger.name}" if isinstance(self.trigger, Timeout) else self.trigger.declaration.type
+        """The trigger's name for people."""
+        return label(self.trigger)
+
+
+def label(trigger: Trigger) -> str:
+    """Return what triggers are called in diagrams, audit lines and errors."""
+    return f"timeout: {trigger.name}" if isinstance(trigger, Timeout) else trigger.declaration.type
 
 
 def on(
@@ -94,15 +99,15 @@ class Table:
         steps: dict[tuple[str, str], Transition] = {}
         for transition in transitions:
             for source in transition.sources:
-                key = (_key(transition.trigger), source.name)
+                key = (label(transition.trigger), source.name)
                 if key in steps:
                     raise UsageError(f"{key[0]} has two steps in state {key[1]}")
                 steps[key] = transition
         for transition in transitions:
             if transition.sources == ANY_STATE:
                 for name, state in states.items():
-                    if not state.final:
-                        steps.setdefault((_key(transition.trigger), name), transition)
+                    if not state.final and not state.initial:
+                        steps.setdefault((label(transition.trigger), name), transition)
         if sum(state.initial for state in states.values()) != 1:
             raise UsageError("a workflow has exactly one initial state")
         return cls(states, transitions, steps)
@@ -123,8 +128,4 @@ class Table:
 
     def step(self, trigger: Trigger, state: str) -> Transition | None:
         """Return what a trigger does in a state."""
-        return self._steps.get((_key(trigger), state))
-
-
-def _key(trigger: Trigger) -> str:
-    return f"timeout:{trigger.name}" if isinstance(trigger, Timeout) else trigger.declaration.type
+        return self._steps.get((label(trigger), state))

@@ -11,7 +11,7 @@ from interlock.agents.context import Context
 from interlock.agents.outbound import enclose
 from interlock.agents.timer import TimerFired
 from interlock.agents.workflow.workflow import Occasion, Workflow
-from interlock.bus.store.records import AuditEntry, Commit, TimerRow, WorkflowRow
+from interlock.bus.store.records import Commit, TimerRow, WorkflowRow
 from interlock.protocol.message import Message
 
 
@@ -22,13 +22,13 @@ def host(agent: Agent, kind: type[Workflow[Any]]) -> None:
         row = await context.store.workflow(context.conversation_id)
         workflow = _load(kind, row, context)
         taken = workflow.react(message)
-        return _commit(agent, workflow, row, context, ignored=None if taken else message.declaration.type)
+        return _commit(agent, workflow, row, context) if taken else Commit(audit=tuple(workflow.changes.audit))
 
     async def wake(timer: TimerFired, context: Context) -> Commit:
         row = await context.store.workflow(context.conversation_id)
         workflow = _load(kind, row, context)
         taken = workflow.wake(timer.name)
-        return _commit(agent, workflow, row, context, ignored=None if taken else f"timeout:{timer.name}")
+        return _commit(agent, workflow, row, context) if taken else Commit(audit=tuple(workflow.changes.audit))
 
     for message in kind.table.messages():
         agent.handle(message, react)
@@ -49,18 +49,8 @@ def _load(kind: type[Workflow[Any]], row: WorkflowRow | None, context: Context) 
     return kind(state=row.status, data=kind.data_type.model_validate_json(row.state), occasion=occasion)
 
 
-def _commit(
-    agent: Agent, workflow: Workflow[Any], row: WorkflowRow | None, context: Context, *, ignored: str | None
-) -> Commit:
+def _commit(agent: Agent, workflow: Workflow[Any], row: WorkflowRow | None, context: Context) -> Commit:
     conversation, now, changes = context.conversation_id, workflow.occasion.now, workflow.changes
-    if ignored is not None:
-        entry = AuditEntry(
-            conversation_id=conversation,
-            actor=context.sender,
-            action="ignored",
-            details={"message": ignored, "state": workflow.state},
-        )
-        return Commit(audit=(entry,))
     return Commit(
         outgoing=tuple(
             enclose(

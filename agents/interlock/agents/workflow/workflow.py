@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from pydantic import BaseModel
 
 from interlock.agents.agent import Addressed, Answer, to
-from interlock.agents.workflow.definition import State, Table, Timeout, Transition
+from interlock.agents.workflow.definition import State, Table, Timeout, Transition, Trigger, label
 from interlock.bus.store.records import ApprovalRow, AuditEntry
 from interlock.protocol.errors import UsageError
 from interlock.protocol.ids import derived_id
@@ -117,15 +117,17 @@ class Workflow(Generic[DataT]):
         return derived_id(self.occasion.conversation_id, self.occasion.message_id, purpose)
 
     def react(self, message: Message) -> bool:
-        """Take the step that this message triggers; returns whether there was one in this state."""
-        return self._step(self.table.step(type(message), self.state), message)
+        """Take the step that this message triggers; returns whether there was one. Having none goes on record."""
+        return self._step(type(message), message)
 
     def wake(self, timer: str) -> bool:
-        """Take the step that this timer triggers; returns whether there was one in this state."""
-        return self._step(self.table.step(Timeout(timer), self.state), None)
+        """Take the step that this timer triggers; returns whether there was one. Having none goes on record."""
+        return self._step(Timeout(timer), None)
 
-    def _step(self, transition: Transition | None, message: Message | None) -> bool:
+    def _step(self, trigger: Trigger, message: Message | None) -> bool:
+        transition = self.table.step(trigger, self.state)
         if transition is None:
+            self.record("ignored", message=label(trigger), state=self.state)
             return False
         self._chosen = None
         answers = transition.step(self, message) if message is not None else transition.step(self)

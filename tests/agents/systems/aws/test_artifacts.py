@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
 from interlock.agents.systems.aws import ArtifactStore, Aws
@@ -97,3 +98,14 @@ async def test_the_bucket_is_private_encrypted_and_versioned(aws: Aws, store: Ar
     rule = encrypted["ServerSideEncryptionConfiguration"]["Rules"][0]
     assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
     assert versioned["Status"] == "Enabled"
+
+
+async def test_agents_that_start_together_agree_on_one_bucket(aws: Aws) -> None:
+    together = [ArtifactStore(aws, bucket="shared-artifacts") for _ in range(4)]
+
+    async with anyio.create_task_group() as tasks:
+        for store in together:
+            tasks.start_soon(store.ensure)
+
+    revision = await together[0].put("PROJ-140", FILES)
+    assert await together[-1].read(revision.address) == FILES

@@ -48,7 +48,12 @@ class ArtifactStore:
             placed = {"LocationConstraint": self._aws.region}
             # us-east-1 is the one region that may not be named (Amazon S3, `CreateBucket`).
             where = {} if self._aws.region == "us-east-1" else {"CreateBucketConfiguration": placed}
-            await self._aws.s3.call("create_bucket", bucket | where, about=self._bucket)
+            try:
+                await self._aws.s3.call("create_bucket", bucket | where, about=self._bucket)
+            except AwsRefusedError as error:
+                # Another agent of ours starts at the same time, and was quicker.
+                if error.code != "BucketAlreadyOwnedByYou":
+                    raise
         private = dict.fromkeys(
             ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
         )
