@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,7 +51,7 @@ def clock() -> VirtualClock:
 
 
 @asynccontextmanager
-async def opened(tmp_path: Path, clock: VirtualClock) -> AsyncIterator[Desk]:
+async def opened(tmp_path: Path, clock: VirtualClock) -> AsyncGenerator[Desk]:
     broker = MemoryBroker()
     broker.declare(TOPOLOGY)
 

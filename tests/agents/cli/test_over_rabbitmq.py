@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,7 +61,7 @@ def settings(broker: PrivateBroker, identity: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def tailing(broker: PrivateBroker, *arguments: str) -> AsyncIterator[Process]:
+async def tailing(broker: PrivateBroker, *arguments: str) -> AsyncGenerator[Process]:
     """Start `interlock tail`, and go on when it follows."""
     process = await anyio.open_process(
         [*COMMAND, "tail", *arguments],

@@ -126,7 +126,7 @@ class Run:
 
     def _happen(self) -> None:
         chance = self.chance.random()
-        if not self.on_the_way or chance < 0.04:
+        if not self.on_the_way or chance < 0.03:
             self._told(self.change.advance(self.chance.choice((30.0, 600.0, 1799.0, 1800.0, 4000.0))))
         elif chance < 0.06:
             self._deliver(self.chance.choice(NOISE))
@@ -135,9 +135,9 @@ class Run:
             place = 0 if self.chance.random() < 0.8 else self.chance.randrange(len(self.on_the_way))
             said = self.on_the_way.pop(place)
             fate = self.chance.random()
-            if fate < 0.02:
+            if fate < 0.01:
                 return
-            if fate < 0.1:
+            if fate < 0.08:
                 self.on_the_way.append(said)
             self._deliver(said)
 
@@ -187,7 +187,7 @@ class Run:
 
     def _try_to_move_the_end(self) -> None:
         stood = (self.change.state, self.change.data)
-        for message, sender in (*self.on_the_way, *NOISE):
+        for message, sender in (*self.on_the_way, *self.chance.sample(NOISE, 4)):
             for answer in self.change.receives(message, sender=sender):
                 assert isinstance(answer, ApprovalRefused | TaskDeclined), (
                     f"seed {self.seed}: sent {answer!r} at the end"

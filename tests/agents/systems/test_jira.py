@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -53,7 +53,7 @@ class Jira:
 
 
 @asynccontextmanager
-async def served() -> AsyncIterator[Jira]:
+async def served() -> AsyncGenerator[Jira]:
     writes: list[tuple[str, str]] = []
     application = jira_application(
         clock=VirtualClock(),
@@ -76,7 +76,7 @@ async def jira() -> AsyncGenerator[Jira]:
 
 
 @pytest.fixture
-async def client(jira: Jira) -> AsyncIterator[JiraClient]:
+async def client(jira: Jira) -> AsyncGenerator[JiraClient]:
     client = jira.client()
     yield client
     await client.aclose()

@@ -85,7 +85,7 @@ class WorkflowTester(Generic[DataT]):
 
     def _step(self, step: Callable[[Workflow[DataT]], bool], *, sender: str) -> list[Message]:
         self._steps += 1
-        message_id = derived_id(self.conversation_id, self._steps)
+        message_id = f"00000000-0000-4000-8000-{self._steps:012x}"
         occasion = Occasion(self.now, sender, message_id, self.conversation_id)
         workflow = self.kind(state=self.state, data=self.data, occasion=occasion)
         if not step(workflow):
