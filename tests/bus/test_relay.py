@@ -13,7 +13,13 @@ import anyio
 import pytest
 
 from interlock.bus.clock import VirtualClock
-from interlock.bus.errors import BrokerUnavailableError, NotPermittedError, UnconfirmedError, UnroutableError
+from interlock.bus.errors import (
+    BrokerUnavailableError,
+    LoginRefusedError,
+    NotPermittedError,
+    UnconfirmedError,
+    UnroutableError,
+)
 from interlock.bus.memory import MemoryBroker, MemoryTransport
 from interlock.bus.relay import Backoff, Relay
 from interlock.bus.store.records import Commit, OutboxMessage
@@ -346,3 +352,17 @@ async def test_a_mistake_in_the_program_ends_the_run(store: SqliteStore, relay: 
 def test_delays_double_up_to_a_bound_and_are_spread() -> None:
     assert [Backoff(chance=lambda: 0.0).delay(attempt) for attempt in (1, 2, 3, 7, 99)] == [0.5, 1.0, 2.0, 30.0, 30.0]
     assert Backoff(chance=lambda: 0.999).delay(7) == pytest.approx(15.0, rel=0.01)
+
+
+async def test_refused_credentials_end_the_run_and_give_no_message_up(
+    store: SqliteStore, relay: Relay, network: Network
+) -> None:
+    network.outage = LoginRefusedError("127.0.0.1:5672 refused the credentials of devops-agent")
+    await store.commit(Commit(outgoing=(outgoing("o1"), outgoing("o2", conversation="proj-141"))))
+    with pytest.raises(ExceptionGroup) as ended, anyio.fail_after(5.0):
+        await relay.run()
+    assert ended.group_contains(LoginRefusedError)
+    network.outage = None
+    async with running(relay):
+        await until_unsent(store, 0)
+    assert sorted(network.published_ids) == ["o1", "o2"]

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from end_to_end.demonstration import Demonstration, demonstrate
 from end_to_end.desk import Desk
 from end_to_end.outside import FIXTURES, Outside
 from interlock.agents.demo.stage import MemoryStage
@@ -47,3 +48,9 @@ async def desk(outside: Outside, tmp_path: Path) -> AsyncIterator[Desk]:
     """The console of a team that has just begun to work."""
     async with MemoryStage(tmp_path, settings=outside.settings) as stage, Desk.at(stage) as desk:
         yield desk
+
+
+@pytest.fixture(scope="session")
+async def over_memory(tmp_path_factory: pytest.TempPathFactory) -> Demonstration:
+    """The specification's ticket, demonstrated over the memory bus."""
+    return await demonstrate(tmp_path_factory.mktemp("memory"))

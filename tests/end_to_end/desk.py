@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Desk", "denial", "grant"]
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -60,7 +60,7 @@ class Desk:
 
     @classmethod
     @asynccontextmanager
-    async def at(cls, stage: Stage) -> AsyncIterator[Desk]:
+    async def at(cls, stage: Stage) -> AsyncGenerator[Desk]:
         """Sit down at the console of a team at work."""
         desk = cls(stage)
         async with anyio.create_task_group() as tasks:
@@ -104,7 +104,9 @@ class Desk:
 
     async def hear(self, kind: type[MessageT], *, issue: str) -> MessageT:
         """Return the next message of this type about an issue that nobody has asked for yet."""
-        return (await self._next((kind,), issue)).payload  # type: ignore[return-value]
+        heard = (await self._next((kind,), issue)).payload
+        assert isinstance(heard, kind)
+        return heard
 
     async def _next(self, kinds: tuple[type[Message], ...], issue: str) -> Envelope[Any]:
         conversation = conversation_of(issue)

@@ -35,7 +35,9 @@ def ticket(name: str, *, identifier: str | None = None, replacing: Mapping[str, 
 class Outside:
     """Jira, chat and AWS, for tests to raise tickets in and to look at."""
 
-    def __init__(self, settings: Mapping[str, Any], *, jira: httpx.AsyncClient, chat: httpx.AsyncClient, aws: Aws) -> None:
+    def __init__(
+        self, settings: Mapping[str, Any], *, jira: httpx.AsyncClient, chat: httpx.AsyncClient, aws: Aws
+    ) -> None:
         self.settings = settings
         self.aws = aws
         self._jira = jira
@@ -57,6 +59,13 @@ class Outside:
         assert answer.status_code == 201, answer.text
         key: str = answer.json()["key"]
         return key
+
+    async def reopen(self, key: str) -> None:
+        """Take an issue from Done back to To Do."""
+        path = f"/rest/api/2/issue/{key}/transitions"
+        steps = (await self._jira.get(path)).raise_for_status().json()["transitions"]
+        (step,) = [step["id"] for step in steps if step["name"] == "Reopen"]
+        (await self._jira.post(path, json={"transition": {"id": step}})).raise_for_status()
 
     async def issue(self, key: str) -> dict[str, Any]:
         """Return an issue as Jira shows it, with its changelog."""

@@ -6,7 +6,7 @@ import base64
 import io
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,25 +47,23 @@ class Accepted:
 
 
 @contextmanager
-def logged(file: Path) -> Iterator[None]:
-    """Keep everything that the product logs, and of the libraries what a verbose process would show."""
+def logged(file: Path) -> Generator[None]:
+    """Keep everything that the product and its libraries log at their most verbose."""
     handler = logging.FileHandler(file, encoding="utf-8")
-    root, product = logging.getLogger(), logging.getLogger("interlock")
-    before = root.level, product.level
+    root = logging.getLogger()
+    before = root.level
     root.addHandler(handler)
-    root.setLevel(logging.INFO)
-    product.setLevel(logging.DEBUG)
+    root.setLevel(logging.DEBUG)
     try:
         yield
     finally:
-        root.setLevel(before[0])
-        product.setLevel(before[1])
+        root.setLevel(before)
         root.removeHandler(handler)
         handler.close()
 
 
 @pytest.fixture(scope="module")
-async def accepted(outside: Outside, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Accepted]:
+async def accepted(outside: Outside, tmp_path_factory: pytest.TempPathFactory) -> Accepted:
     """The change played once; each test looks at another side of what it left behind."""
     files = tmp_path_factory.mktemp("accepted")
     started = SystemClock().now()
@@ -81,7 +79,7 @@ async def accepted(outside: Outside, tmp_path_factory: pytest.TempPathFactory) -
                 sandbox=True,
             )
     write(files / "report", record.report(run), envelopes=record.envelopes, diagram=record.diagram)
-    yield Accepted(record, files)
+    return Accepted(record, files)
 
 
 async def test_the_ticket_is_in_progress_once_and_then_done_once(accepted: Accepted, outside: Outside) -> None:
@@ -233,9 +231,7 @@ async def test_no_password_is_anywhere_but_in_secrets_manager(accepted: Accepted
             assert [place for place, content in places.items() if form in content] == []
 
 
-@pytest.mark.parametrize(
-    "kind", ["infrastructure_ready", "deployment_environment_ready", "security_review_request"]
-)
+@pytest.mark.parametrize("kind", ["infrastructure_ready", "deployment_environment_ready", "security_review_request"])
 async def test_a_handoff_is_sent_once_with_exactly_the_specifications_keys(accepted: Accepted, kind: str) -> None:
     example = json.loads((MESSAGES / f"{kind}.json").read_text())
     sent = [json.loads(encode(envelope)) for envelope in accepted.sent(kind)]

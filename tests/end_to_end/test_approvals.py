@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -46,6 +47,24 @@ async def desk(outside: Outside, tmp_path: Path, clock: MovableClock) -> AsyncIt
         yield desk
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """A change that waits for a person."""
+
+    desk: Desk
+    issue: str
+    request: ApprovalRequest
+
+
+@pytest.fixture(scope="module")
+async def waiting(outside: Outside, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Waiting]:
+    directory = tmp_path_factory.mktemp("waiting")
+    async with MemoryStage(directory, settings=outside.settings) as stage, Desk.at(stage) as desk:
+        issue = await outside.raise_issue(ticket("over-budget", identifier="prod-refused"))
+        await desk.ask_for(issue)
+        yield Waiting(desk, issue, await desk.hear(ApprovalRequest, issue=issue))
+
+
 async def refusals(desk: Desk, issue: str) -> list[AuditRow]:
     return [row for row in (await desk.record(issue)).audit if row.entry.action == "approval_refused"]
 
@@ -65,19 +84,18 @@ async def refusals(desk: Desk, issue: str) -> list[AuditRow]:
     ],
 )
 async def test_a_wrong_approval_is_refused_on_record_and_moves_nothing(
-    desk: Desk, outside: Outside, changes: dict[str, object], code: str
+    waiting: Waiting, outside: Outside, changes: dict[str, object], code: str
 ) -> None:
-    issue = await outside.raise_issue(ticket("over-budget", identifier="prod-refused"))
-    await desk.ask_for(issue)
-    request = await desk.hear(ApprovalRequest, issue=issue)
-    wrong = grant(request, **{"by": "budget-owner", **changes})
+    desk, issue = waiting.desk, waiting.issue
+    before = await refusals(desk, issue)
+    wrong = grant(waiting.request, by="budget-owner", **changes)
 
     await desk.say(wrong, issue=issue)
     refused = await desk.hear(ApprovalRefused, issue=issue)
 
     assert (refused.code, refused.approval_id, refused.approver) == (code, wrong.approval_id, wrong.approver)
-    (row,) = await refusals(desk, issue)
-    assert row.entry.details["code"] == code
+    (row,) = (await refusals(desk, issue))[len(before) :]
+    assert (row.entry.details["code"], row.entry.details["approver"]) == (code, wrong.approver)
     (approval,) = (await desk.record(issue)).approvals
     assert approval.state is ApprovalState.OPEN
     assert await outside.statuses(issue) == []

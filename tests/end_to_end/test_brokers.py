@@ -2,65 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
+import json
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from end_to_end.desk import Desk
-from end_to_end.outside import FIXTURES
-from interlock.agents.demo.record import Record
-from interlock.agents.demo.stage import MemoryStage, RabbitStage
-from interlock.agents.demo.world import World
+from end_to_end.demonstration import Demonstration, demonstrate
 from interlock.bus.private_broker import find_server
+from interlock.protocol.codec import encode
 from interlock.protocol.envelope import Envelope
-from interlock.protocol.recording import normalised
+from interlock.protocol.messages.handoff import InfrastructureAcknowledged, InfrastructureReady
+from interlock.protocol.recording import normalised, read
 from interlock.protocol.roles import TEAM
+
+_RESOURCE = re.compile(r"\b((acl|sg|subnet|vpc)-[0-9a-f]{17})\b")
+_SECRET_SUFFIX = re.compile(r"database/credentials(-\w{6})\b")
 
 pytestmark = [pytest.mark.slow, pytest.mark.rabbitmq]
 
-ISSUE = "PROJ-140"
+
+Recording = Sequence[Envelope[Any]]
 
 
-async def played(directory: Path, stage: type[MemoryStage] | type[RabbitStage]) -> Record:
-    """Play the specification's ticket in a world of its own."""
-    async with World(directory / "world", tickets=(FIXTURES / "proj-140.json",)) as world:
-        async with stage(directory, settings=world.settings) as team, Desk.at(team) as desk:
-            if isinstance(team, RabbitStage):
-                assert len({team.processes[name] for name in TEAM}) == len(TEAM), "a process for each agent"
-            return await desk.accept(ISSUE)
+def exchanges(record: Recording) -> dict[str, list[dict[str, Any]]]:
+    """Return who said what to whom because of what, without what differs between two worlds.
+
+    The peers answer at the same time, so what they say is put into an order of its own.
+    """
+    types = {envelope.id: envelope.type for envelope in record}
+    chance = given_by_chance(record)
+    said: dict[str, list[dict[str, Any]]] = {}
+    for envelope in record:
+        (message,) = normalised((envelope,), volatile=chance)
+        payload = message["payload"]
+        if "checks" in payload:
+            payload["checks"].sort(key=checked)
+        cause = types.get(envelope.causation_id or "", "nothing")
+        address = f"{envelope.sender} -> {envelope.receiver}: {envelope.type}, because of {cause}"
+        said.setdefault(address, []).append(payload)
+    return {address: sorted(payloads, key=json.dumps) for address, payloads in said.items()}
 
 
-def exchanges(record: Record) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """Return what each agent said to each other one, in order; who spoke first to different ears is chance."""
-    said: dict[tuple[str, str], list[Envelope[Any]]] = {}
-    for envelope in record.envelopes:
-        said.setdefault((envelope.sender, envelope.receiver), []).append(envelope)
-    return {pair: [spoken(message) for message in normalised(sequence, volatile=volatile(record))] for pair, sequence in said.items()}
+def given_by_chance(record: Recording) -> dict[str | int, str]:
+    """Return the names, ports and versions that differ from one emulated account to the next."""
+    whole = b"\n".join(encode(envelope) for envelope in record).decode()
+    chance: dict[str | int, str] = {name: f"<{kind}>" for name, kind in _RESOURCE.findall(whole)}
+    chance |= dict.fromkeys(_SECRET_SUFFIX.findall(whole), "<suffix>")
+    for envelope in record:
+        match envelope.payload:
+            case InfrastructureReady(connection=connection):
+                chance |= {connection.port: "<port>", f":{connection.port}": ":<port>"}
+            case InfrastructureAcknowledged(config_version=version):
+                chance[version] = "<version>"
+            case _:
+                pass
+    return chance
 
 
-def volatile(record: Record) -> dict[str | int, str]:
-    """Return the ports and provider ids that a world is given by chance."""
-    found: dict[str | int, str] = {}
-    return found
+def checked(check: dict[str, Any]) -> str:
+    return str(check["id"])
 
 
-def spoken(message: dict[str, Any]) -> dict[str, Any]:
-    return message
+def recorded(ended: Demonstration) -> Recording:
+    assert ended.ran.returncode == 0, ended.ran.stderr.decode()
+    return read((ended.report / "conversation.jsonl").read_bytes())
 
 
-def sorted_by_type(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    return sorted(messages, key=lambda message: str(message["type"]))
-
-
-async def test_memory_and_rabbitmq_carry_the_same_messages(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+async def over_rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Demonstration:
     if find_server() is None:
         pytest.fail("no rabbitmq-server: `make test` installs it")
+    return await demonstrate(tmp_path_factory.mktemp("rabbitmq"), broker="private")
 
-    over_memory = exchanges(await played(tmp_path / "memory", MemoryStage))
-    over_rabbitmq = exchanges(await played(tmp_path / "rabbitmq", RabbitStage))
 
-    assert over_memory.keys() == over_rabbitmq.keys()
-    for pair, messages in over_memory.items():
-        assert sorted_by_type(messages) == sorted_by_type(over_rabbitmq[pair]), pair
+async def test_over_rabbitmq_every_agent_is_a_process_of_its_own(over_rabbitmq: Demonstration) -> None:
+    document = over_rabbitmq.document
+
+    assert set(document["processes"]) >= set(TEAM)
+    assert len({document["processes"][name] for name in TEAM}) == len(TEAM)
+    assert document["broker"]["kind"] == "private"
+    assert re.search(r"\d+\.\d+", document["broker"]["version"])
+
+
+async def test_memory_and_rabbitmq_carry_the_same_messages(
+    over_memory: Demonstration, over_rabbitmq: Demonstration
+) -> None:
+    assert exchanges(recorded(over_memory)) == exchanges(recorded(over_rabbitmq))

@@ -181,9 +181,7 @@ async def test_an_unsupported_database_is_declined_with_a_code_and_nothing_is_cr
     assert end.reason in "\n".join(await outside.comments(issue)).replace("\\", "")
 
 
-@pytest.mark.parametrize(
-    ("name", "check"), [("public-production", "K1"), ("no-backups-production", "K14")]
-)
+@pytest.mark.parametrize(("name", "check"), [("public-production", "K1"), ("no-backups-production", "K14")])
 async def test_what_security_rejects_is_never_applied(desk: Desk, outside: Outside, name: str, check: str) -> None:
     issue = await outside.raise_issue(ticket(name, identifier=f"prod-{name.partition('-')[0]}"))
 

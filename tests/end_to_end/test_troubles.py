@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,9 @@ from interlock.agents.demo.stage import MemoryStage
 from interlock.protocol.messages.approval import ApprovalRefused, ApprovalRequest
 from interlock.protocol.messages.change import ChangeConcluded, ChangeOutcome, DriftDetected, ReconciliationResult
 
-STAGING = {"environment": "staging"}
-
 
 @asynccontextmanager
-async def at_work(directory: Path, settings: Mapping[str, Any], **changed: dict[str, Any]) -> AsyncIterator[Desk]:
+async def at_work(directory: Path, settings: Mapping[str, Any], **changed: dict[str, Any]) -> AsyncGenerator[Desk]:
     """The console of a team with some settings changed."""
     merged = {**settings, **{name: {**settings.get(name, {}), **section} for name, section in changed.items()}}
     async with MemoryStage(directory, settings=merged) as stage, Desk.at(stage) as desk:
@@ -59,15 +57,19 @@ async def test_a_change_asked_for_many_times_is_carried_out_once(desk: Desk, out
     assert len(await outside.chat(issue)) == 1
 
 
-async def test_a_team_that_lost_its_memory_creates_nothing_twice(
-    tmp_path: Path, outside: Outside
-) -> None:
+async def test_a_team_that_lost_its_memory_creates_nothing_twice(tmp_path: Path, outside: Outside) -> None:
     issue = await outside.raise_issue(ticket("english-markdown", replacing=staging("staging-again")))
     async with at_work(tmp_path / "first", outside.settings) as desk:
         await desk.accept(issue)
     before = await outside.instance("staging-again")
 
     async with at_work(tmp_path / "second", outside.settings) as desk:
+        end = await desk.play(issue)
+
+    assert (end.outcome, "already_done" in end.reason) == (ChangeOutcome.DECLINED, True)
+
+    await outside.reopen(issue)
+    async with at_work(tmp_path / "third", outside.settings) as desk:
         record = await desk.accept(issue)
 
     (plan,) = [e.payload for e in record.envelopes if e.type == "plan_ready"]
@@ -76,8 +78,8 @@ async def test_a_team_that_lost_its_memory_creates_nothing_twice(
     assert before is not None
     assert after is not None
     assert (after["DbiResourceId"], after["KmsKeyId"]) == (before["DbiResourceId"], before["KmsKeyId"])
-    assert len(await outside.comments(issue)) == 1
-    assert (await outside.statuses(issue))[-1] == "Done"
+    assert await outside.statuses(issue) == ["In Progress", "Done", "To Do", "In Progress", "Done"]
+    assert ["Deployed" in comment for comment in await outside.comments(issue)].count(True) == 1
 
 
 async def test_a_backend_whose_pools_do_not_fit_declines_and_the_ticket_says_why(
@@ -146,9 +148,11 @@ async def test_an_apply_whose_answer_was_lost_is_looked_up_and_never_repeated_bl
     issue = await outside.raise_issue(ticket("english-markdown", replacing=staging("staging-lost")))
     words = ("CreateDBInstance", "DBInstanceIdentifier=staging-lost")
 
-    async with LosingProxy(outside.settings["aws"]["endpoint_url"], words=words) as proxy:
-        async with at_work(tmp_path, outside.settings, aws={"endpoint_url": proxy.url}) as desk:
-            record = await desk.accept(issue)
+    async with (
+        LosingProxy(outside.settings["aws"]["endpoint_url"], words=words) as proxy,
+        at_work(tmp_path, outside.settings, aws={"endpoint_url": proxy.url}) as desk,
+    ):
+        record = await desk.accept(issue)
 
     assert proxy.lost == 1
     entered = [row.entry.details["state"] for row in record.audit if row.entry.action == "entered"]

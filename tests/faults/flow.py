@@ -15,12 +15,16 @@ import anyio
 from anyio.abc import Process
 
 from faults.killing import BROKER, STATES, Kill, strike
+from interlock.agents.sandbox.journal import Journal
+from interlock.agents.sandbox.sandbox import JOURNAL
 from interlock.bus.store.reading import StoreReader
 from interlock.protocol.errors import InterlockError
-from interlock.protocol.roles import COORDINATOR, TEAM
+from interlock.protocol.roles import COORDINATOR, DEVOPS, TEAM
 
 _LOOK = 0.02
 """Seconds between two looks."""
+_WRITE_LOOK = 0.001
+"""The same, where milliseconds count."""
 _DECLARED = 2.0
 """Seconds for which a broker that has just declared its queues is left alone: see docs/faults.md."""
 _BROKER_READY = b"Server startup complete"
@@ -35,7 +39,7 @@ class Hit:
     kill: Kill
     pid: int
     state: str
-    """The change's, at that moment."""
+    """The change's, at that moment, or the write that had just been made."""
     recovery: float | None = None
     """Seconds until the successor takes messages again; None when the flow ended before."""
 
@@ -64,9 +68,11 @@ class Outcome:
 class Flow:
     """`await Flow(folder, kills).play(deadline=…)`; the kills come one after the other."""
 
-    def __init__(self, folder: Path, kills: Sequence[Kill]) -> None:
+    def __init__(self, folder: Path, kills: Sequence[Kill], *, at_writes: bool = False) -> None:
+        """`at_writes` kills the devops agent, who alone changes the outside world, right after each change as well."""
         self._folder = folder
         self._kills = kills
+        self._at_writes = at_writes
         self._hits: list[Hit] = []
         self._furthest = 0
         self._state = _ORDER[0]
@@ -83,6 +89,8 @@ class Flow:
             with anyio.move_on_after(deadline):
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._kill_all, process)
+                    if self._at_writes:
+                        tasks.start_soon(self._kill_at_writes, process)
                     await process.wait()
                     tasks.cancel_scope.cancel()
         finally:
@@ -103,6 +111,24 @@ class Flow:
                     return  # the change has ended: killing is easy now
                 self._hits.append(hit)
                 recoveries.start_soon(self._time_recovery, hit, self._lives(kill.target))
+
+    async def _kill_at_writes(self, process: Process) -> None:
+        """Hit between an effect and its being noted: milliseconds that a random moment hardly ever meets."""
+        journal = self._folder / "work" / "sandbox" / JOURNAL
+        await _until(journal.exists)
+        seen = len(Journal.read(journal)) or 1  # the ticket itself
+        async with anyio.create_task_group() as recoveries:
+            while True:
+                await _until(partial(_longer, journal, seen), every=_WRITE_LOOK)
+                pid = self._processes()[DEVOPS]
+                written = Journal.read(journal)
+                if strike(pid, parent=process.pid):
+                    self._progress()
+                    last = written[-1]
+                    hit = Hit(Kill(DEVOPS, self._state, 0.0), pid, f"after {last.system} {last.action}")
+                    self._hits.append(hit)
+                    recoveries.start_soon(self._time_recovery, hit, self._lives(DEVOPS))
+                seen = len(written)
 
     async def _kill(self, kill: Kill, process: Process) -> Hit:
         while True:
@@ -144,14 +170,18 @@ class Flow:
         return self._furthest
 
 
+def _longer(journal: Path, known: int) -> bool:
+    return len(Journal.read(journal)) > known
+
+
 def _position(state: str) -> int:
     return _ORDER.index(state) if state in STATES else 0
 
 
-async def _until(holds: Callable[[], bool]) -> None:
+async def _until(holds: Callable[[], bool], *, every: float = _LOOK) -> None:
     """Look until something holds outside of this process, where no event tells; `play` has the deadline."""
     while not holds():  # noqa: ASYNC110 - there is nothing to wait for but time
-        await anyio.sleep(_LOOK)
+        await anyio.sleep(every)
 
 
 async def _end(process: Process) -> None:

@@ -61,7 +61,7 @@ class Row:
 
 def _told(hit: Hit) -> str:
     back = "the change ended first" if hit.recovery is None else f"back after {hit.recovery:.1f} s"
-    return f"{hit.kill.target:15} in {hit.state:14} process {hit.pid:<8} {back}"
+    return f"{hit.kill.target:15} {hit.state:26} process {hit.pid:<8} {back}"
 
 
 async def _play(arguments: argparse.Namespace, folder: Path) -> list[Row]:
@@ -69,8 +69,9 @@ async def _play(arguments: argparse.Namespace, folder: Path) -> list[Row]:
     while sum(len(row.hits) for row in rows) < arguments.kills:
         run = len(rows) + 1
         here = folder / f"run-{run}"
-        kills = plan_kills(arguments.seed, run, targets=arguments.only or TARGETS)
-        row = Row.of(run, await Flow(here, kills).play(deadline=_DEADLINE))
+        kills = () if arguments.at_writes else plan_kills(arguments.seed, run, targets=arguments.only or TARGETS)
+        flow = Flow(here, kills, at_writes=arguments.at_writes)
+        row = Row.of(run, await flow.play(deadline=_DEADLINE))
         rows.append(row)
         print(row, file=sys.stderr, flush=True)
         if row.violations or not row.hits:
@@ -101,6 +102,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=30, help="at least so many, that met living processes (30)")
     parser.add_argument("--seed", type=int, default=1, help="gives targets and moments (1)")
     parser.add_argument("--only", nargs="+", metavar="WHO", choices=TARGETS, help="kill these; repeat a name to insist")
+    parser.add_argument("--at-writes", action="store_true", help="kill devops-agent right after each effect instead")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep every run there, not only one that went wrong")
     arguments = parser.parse_args()

@@ -33,7 +33,7 @@ def to(receiver: str, message: Message) -> Addressed:
 
 
 Answer: TypeAlias = Message | Addressed
-Returned: TypeAlias = "Answer | Sequence[Answer] | Commit | None"
+Returned: TypeAlias = Answer | Sequence[Answer] | Commit | None
 """What a handler may return: nothing, one message, several, or a whole commit (workflows)."""
 
 Handler: TypeAlias = Callable[[Any, Context], Awaitable[Returned]]
@@ -121,7 +121,13 @@ def _selected(handler: Callable[..., Any]) -> Iterable[type[Message]]:
 
 def _hints(handler: Callable[..., Any]) -> Mapping[str, Any]:
     function = handler if inspect.isfunction(handler) or inspect.ismethod(handler) else type(handler).__call__
-    return typing.get_type_hints(function)
+    try:
+        return typing.get_type_hints(function)
+    except NameError as error:
+        name = getattr(handler, "__qualname__", repr(handler))
+        raise UsageError(
+            f"{name}: {error}; annotations of handlers are needed at run time, import their names"
+        ) from error
 
 
 def _is_union(annotation: object) -> bool:

@@ -51,14 +51,16 @@ class Attempts:
         patience: Patience,
         settings: RuntimeSettings,
         written: Callable[[], None],
+        rescheduled: Callable[[], None],
     ) -> None:
-        """`written` is called after something may have been put into the outbox."""
+        """`written` is called when something may be in the outbox, `rescheduled` when a retry or timer was set."""
         self._agent = agent
         self._store = store
         self._clock = clock
         self._patience = patience
         self._settings = settings
         self._written = written
+        self._rescheduled = rescheduled
         self._backoff = Backoff(first=settings.first_retry, longest=settings.last_retry)
 
     def __repr__(self) -> str:
@@ -83,6 +85,8 @@ class Attempts:
                 commit = await self._answer(claim, envelope)
             await self._patience.insist(self._store.finish, claim, commit)
             self._written()
+            if commit.set_timers:
+                self._rescheduled()
         except LeaseLostError:
             raise
         except UnknownOutcomeError as error:
@@ -162,6 +166,7 @@ class Attempts:
         _log.warning("%s tries %s %s again in %.1f s: %s", self._agent.name, envelope.type, envelope.id, delay, error)
         not_before = self._clock.now() + timedelta(seconds=delay)
         await self._patience.insist(self._store.retry, claim, not_before=not_before, error=_history(error))
+        self._rescheduled()
 
     async def _give_up(
         self, claim: Claim, envelope: Envelope[Message], error: Exception, *, code: str, retryable: bool = False

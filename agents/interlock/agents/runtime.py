@@ -24,7 +24,7 @@ from interlock.bus.transport import Delivery, Transport
 _LAST_WORDS = 5.0
 """Seconds of real time for sending what the last handlers wrote, once they have ended."""
 
-_SHORTEST_LOOK, _LONGEST_LOOK = 0.05, 1.0
+_SHORTEST_LOOK, _LONGEST_LOOK = 0.02, 1.0
 """Seconds between looks at what is due; the longest is for rows that another replica or a command has changed."""
 
 _PRUNING = 3600.0
@@ -51,12 +51,17 @@ class Runtime:
         self._patience = Patience(clock, longest=self._settings.patience)
         self._relay = Relay(store, transport, clock=clock, identity=agent.name)
         self._intake = Intake(agent, store=store, clock=clock, patience=self._patience)
-        self._attempts = Attempts(
-            agent, store=store, clock=clock, patience=self._patience, settings=self._settings, written=self._relay.wake
+        self._rescheduled = anyio.Event()
+        attempts = Attempts(
+            agent,
+            store=store,
+            clock=clock,
+            patience=self._patience,
+            settings=self._settings,
+            written=self._relay.wake,
+            rescheduled=lambda: self._rescheduled.set(),
         )
-        self._worker = Worker(
-            self._attempts.make, store=store, clock=clock, patience=self._patience, settings=self._settings
-        )
+        self._worker = Worker(attempts.make, store=store, clock=clock, patience=self._patience, settings=self._settings)
 
     def __repr__(self) -> str:
         return f"Runtime({self.agent.name!r}, working={self._worker.working})"
@@ -106,13 +111,26 @@ class Runtime:
     async def _watch_the_clock(self) -> None:
         """Fire timers, and wake the worker when a retry or a lost lease falls due."""
         while True:
+            self._rescheduled = anyio.Event()
             due = await self._patience.insist(self._store.next_due)
             now = self._clock.now()
             if due is not None and due <= now:
                 await self._patience.insist(self._store.fire_timers, now)
             self._worker.wake()
             wait = _LONGEST_LOOK if due is None else (due - now).total_seconds()
-            await self._clock.sleep(min(_LONGEST_LOOK, max(_SHORTEST_LOOK, wait)))
+            await self._sleep(min(_LONGEST_LOOK, max(_SHORTEST_LOOK, wait)))
+
+    async def _sleep(self, seconds: float) -> None:
+        """Return after a while, or as soon as something was written that may be due earlier."""
+        async with anyio.create_task_group() as race:
+
+            async def ring() -> None:
+                await self._clock.sleep(seconds)
+                race.cancel_scope.cancel()
+
+            race.start_soon(ring)
+            await self._rescheduled.wait()
+            race.cancel_scope.cancel()
 
     async def _prune(self) -> None:
         while True:

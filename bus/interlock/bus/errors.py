@@ -6,6 +6,7 @@ __all__ = [
     "BrokerUnavailableError",
     "DeadlineExceededError",
     "LeaseLostError",
+    "LoginRefusedError",
     "NotPermittedError",
     "StoreBusyError",
     "StoreConflictError",
@@ -55,6 +56,10 @@ class DeadlineExceededError(TransientError):
 
 class NotPermittedError(PermanentError):
     """Raised when the broker refuses: wrong credentials, or a receiver and type that this user may not write."""
+
+
+class LoginRefusedError(NotPermittedError):
+    """Raised when the broker refuses our credentials: it has judged no message, and holds none of ours."""
 
 
 class StoreBusyError(UsageError):

@@ -16,7 +16,7 @@ import anyio
 import anyio.abc
 
 from interlock.bus.clock import Clock
-from interlock.bus.errors import BrokerUnavailableError, UnroutableError
+from interlock.bus.errors import BrokerUnavailableError, LoginRefusedError, UnroutableError
 from interlock.bus.store.port import Store
 from interlock.bus.store.records import OutboxMessage
 from interlock.bus.transport import Outgoing, Transport
@@ -89,8 +89,9 @@ class Relay:
     async def run(self) -> None:
         """Publish until cancelled; publishes that are then in flight are repeated by the next run.
 
-        An absent broker or store is waited for. What else they raise is a mistake in the program and ends the run, in
-        an exception group.
+        An absent broker or store is waited for. Refused credentials end the run with LoginRefusedError, and what was
+        to be sent stays in the outbox. What else they raise is a mistake in the program and ends the run as well. Each
+        comes in an exception group.
         """
         try:
             async with anyio.create_task_group() as lanes:
@@ -169,10 +170,13 @@ class Relay:
         del self._lanes[conversation_id]
 
     async def _publish(self, message: OutboxMessage, lane: deque[OutboxMessage]) -> None:
-        """Publish one message and record what became of it. Raises TransientError when broker or store are away."""
+        """Publish one message and record what became of it.
+
+        Raises TransientError when broker or store are away, LoginRefusedError when the broker does not let us in.
+        """
         try:
             await self._transport.publish(self._outgoing(message))
-        except BrokerUnavailableError:
+        except (BrokerUnavailableError, LoginRefusedError):
             raise
         except UnroutableError as error:
             if message.reply_to is None:

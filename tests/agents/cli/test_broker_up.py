@@ -16,7 +16,7 @@ import pytest
 from anyio.abc import Process
 from anyio.streams.text import TextReceiveStream
 
-from agents.cli.running import COMMAND, environment, interlock
+from agents.cli.running import COMMAND, environment, interlock, run_process
 from interlock.agents.settings import Settings
 from interlock.bus.connect import open_transport
 from interlock.protocol.roles import ALL_ROLES
@@ -48,6 +48,7 @@ async def broker(folder: Path) -> AsyncGenerator[tuple[Process, dict[str, object
 async def test_every_role_can_log_in_with_the_settings_until_it_is_interrupted(tmp_path: Path) -> None:
     file = tmp_path / "interlock.toml"
     async with broker(tmp_path) as (process, document):
+        second = await run_process("broker", "up", cwd=tmp_path)
         mode, text = file.stat().st_mode & 0o777, file.read_text()
         settings = Settings.load({"config": file})
         for role in ALL_ROLES:
@@ -59,6 +60,8 @@ async def test_every_role_can_log_in_with_the_settings_until_it_is_interrupted(t
         with anyio.fail_after(30):
             assert await process.wait() == 0
 
+    assert second.returncode == 2
+    assert b"leads to a broker that is running" in second.stderr
     assert mode == 0o600
     assert set(tomllib.loads(text)["broker"]["passwords"]) == set(ALL_ROLES)
     assert document["settings"] == str(file)

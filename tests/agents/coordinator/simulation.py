@@ -6,6 +6,7 @@ __all__ = ["Run"]
 
 import random
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 from agents.coordinator import story
@@ -83,7 +84,9 @@ NOISE: Sequence[Said] = (
     (CLOSED, DEVOPS),
     (STEPS["applying"], DEVOPS),
     (
-        DeadlineExceeded(request_id=derived_id("x"), request_type="plan_request", deadline="2026-01-05T09:00:00Z"),  # type: ignore[arg-type]
+        DeadlineExceeded(
+            request_id=derived_id("x"), request_type="plan_request", deadline=datetime(2026, 1, 5, 9, tzinfo=UTC)
+        ),
         DEVOPS,
     ),
 )
@@ -97,6 +100,8 @@ class Run:
         self.chance = random.Random(seed)
         self.change: WorkflowTester[ChangeData] = WorkflowTester(Change)
         self.on_the_way: list[Said] = []
+        self.inbox: list[Said] = []
+        """What was taken in: like a store, it takes in everything once."""
         self.visited: set[str] = set()
         self.plans = -1
         self.granted: ApprovalGranted | None = None
@@ -139,7 +144,9 @@ class Run:
                 return
             if fate < 0.08:
                 self.on_the_way.append(said)
-            self._deliver(said)
+            if not any(said is known for known in self.inbox):
+                self.inbox.append(said)
+                self._deliver(said)
 
     def _deliver(self, said: Said) -> None:
         message, sender = said

@@ -23,6 +23,7 @@ __all__ = [
     "verified",
 ]
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Literal
 
@@ -114,7 +115,7 @@ def plan(number: int = 1, *, environment: Environment = Environment.PRODUCTION, 
         changes=(),
         findings=(),
         rehearsal=rehearsal if rehearsed else None,
-        expires_at="2027-01-01T00:00:00Z",  # type: ignore[arg-type]
+        expires_at=datetime(2027, 1, 1, tzinfo=UTC),
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from bus.conftest import RabbitHarness
 from bus.harness import outgoing, take
 from bus.tcp_proxy import TcpProxy
-from interlock.bus.errors import BrokerUnavailableError, NotPermittedError
+from interlock.bus.errors import BrokerUnavailableError, LoginRefusedError
 from interlock.bus.private_broker import PrivateBroker
 from interlock.bus.private_process import free_port
 from interlock.bus.rabbitmq import RabbitTransport
@@ -55,7 +55,7 @@ async def test_when_no_address_answers_the_error_names_them_and_the_cause_but_no
 
 async def test_wrong_credentials_are_refused_at_once_without_being_repeated(rabbitmq: PrivateBroker) -> None:
     url = f"amqp://alpha-agent:s3cret@127.0.0.1:{rabbitmq.port}/interlock"
-    with pytest.raises(NotPermittedError) as refused:
+    with pytest.raises(LoginRefusedError) as refused:
         await RabbitTransport.connect(url, identity="alpha-agent")
     assert "s3cret" not in str(refused.value)
 

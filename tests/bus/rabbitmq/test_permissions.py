@@ -71,6 +71,19 @@ async def test_an_agent_cannot_consume_another_s_queue(rabbit: RabbitHarness, ra
             await channel.basic_consume("beta-agent", lambda _: anyio.lowlevel.checkpoint())
 
 
+async def test_who_may_not_observe_cannot_read_the_journal_s_stream_either(
+    rabbit: RabbitHarness, rabbitmq: PrivateBroker
+) -> None:
+    await rabbit.declare("beta-agent")
+    async with await aio_pika.connect(rabbitmq.url(RESTRICTED)) as connection:
+        channel = await (await connection.channel()).get_underlay_channel()
+        await channel.basic_qos(prefetch_count=10)
+        with pytest.raises(aiormq.exceptions.ChannelAccessRefused):
+            await channel.basic_consume(
+                JOURNAL, lambda _: anyio.lowlevel.checkpoint(), arguments={"x-stream-offset": "first"}
+            )
+
+
 async def test_an_agent_cannot_have_another_s_messages_copied_to_its_own_queue(rabbitmq: PrivateBroker) -> None:
     async with await aio_pika.connect(rabbitmq.url(RESTRICTED)) as connection:
         for exchange in (MESSAGES, JOURNAL):

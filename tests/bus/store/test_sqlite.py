@@ -175,3 +175,8 @@ async def test_the_file_has_the_promised_durability(store: SqliteStore, path: Pa
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert connection.execute("PRAGMA quick_check").fetchone() == ("ok",)
+
+
+async def test_a_file_whose_folder_is_missing_cannot_be_opened(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailableError, match="No such file or directory"):
+        await SqliteStore.open(tmp_path / "missing" / "agent.db", agent="devops-agent", clock=SystemClock())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 __all__ = ["app"]
 
+import re
 import signal
+import socket
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -54,7 +56,7 @@ def up(
     commands that are started in the settings file's folder find the broker by themselves.
     """
     with reporting(as_json=as_json) as output, tempfile.TemporaryDirectory(prefix="interlock-broker-") as scratch:
-        _refuse_foreign(write)
+        _refuse_taken(write)
         folder = (directory or Path(scratch)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         anyio.run(_up, folder, write.resolve(), SystemClock(), output)
@@ -98,17 +100,30 @@ def _settings(broker: PrivateBroker, users: Definitions) -> str:
     return _MARK + render_toml({"broker_url": url, "broker": {"passwords": passwords}})
 
 
-def _refuse_foreign(file: Path) -> None:
-    """Raise UsageError when the file is there and somebody else's work."""
+def _refuse_taken(file: Path) -> None:
+    """Raise UsageError when the file is there, unless this command left it behind when it was killed."""
     if not file.exists():
         return
     try:
-        with file.open(encoding="utf-8") as settings:
-            own = settings.readline() == _MARK
+        text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        own = False
-    if not own:
+        text = ""
+    if not text.startswith(_MARK):
         raise UsageError(f"{file} was not written by this command and is left alone: name another with --write")
+    if _answers(text):
+        raise UsageError(f"{file} leads to a broker that is running: use that one, or name another file with --write")
+
+
+def _answers(settings: str) -> bool:
+    """Return whether something listens where these settings say that the broker is."""
+    found = re.search(r"127\.0\.0\.1:(\d+)/", settings)
+    if found is None:
+        return False
+    try:
+        with socket.create_connection(("127.0.0.1", int(found[1])), timeout=1.0):
+            return True
+    except (OSError, OverflowError):  # the latter for a number that is no port
+        return False
 
 
 @contextmanager

@@ -78,6 +78,7 @@ class Demo:
         passed; the report is then of what happened until then, if anything did.
         """
         started = self._clock.now()
+        self._check_broker()
         self._narrator.note(f"Working in {self._directory}")
         async with AsyncExitStack() as stack:
             self._narrator.note("Starting the sandbox: AWS, Jira, Kubernetes, chat, PostgreSQL with TLS")
@@ -130,6 +131,13 @@ class Demo:
                 self._narrator.state(state.state, at=state.at)
             told = len(entered)
 
+    def _check_broker(self) -> None:
+        """Refuse a broker that cannot be had before anything is started."""
+        if self._broker == "private" and find_server() is None:
+            raise UsageError("no rabbitmq-server is installed: install it, or use --broker memory")
+        if self._broker not in {"auto", "memory", "private"} and not self._broker.startswith(("amqp://", "amqps://")):
+            raise UsageError("--broker is auto, memory, private, or a URL that begins with amqp:// or amqps://")
+
     def _stage(self, settings: Mapping[str, Any]) -> Stage:
         url = os.environ.get("INTERLOCK_BROKER_URL") if self._broker == "auto" else None
         if self._broker not in {"auto", "memory", "private"}:
@@ -138,8 +146,6 @@ class Demo:
             self._narrator.note("Broker: the one whose URL was given")
             return RabbitStage(self._directory, settings=settings, url=url)
         installed = find_server() is not None
-        if self._broker == "private" and not installed:
-            raise UsageError("no rabbitmq-server is installed: install it, or use --broker memory")
         if self._broker == "memory" or not installed:
             self._narrator.note("Broker: in-memory, all agents in this process")
             if not installed:

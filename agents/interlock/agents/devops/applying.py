@@ -28,6 +28,10 @@ from interlock.protocol.values import CheckResult, CheckVerdict, Environment
 _RESOURCES = TypeAdapter(tuple[AppliedResource, ...])
 
 
+class _ApprovalExpiredError(PermanentError):
+    """Raised when an apply would begin too late; nothing was applied."""
+
+
 class Applying:
     """Executes plans. One approval leads to at most one apply, across restarts."""
 
@@ -36,8 +40,6 @@ class Applying:
 
     async def apply(self, order: InfrastructureApply, context: Context) -> Answer:
         """Apply the approved bytes, or say why not; nothing is applied on a doubt."""
-        if context.clock.now() >= order.approval_expires_at:
-            return TaskFailed(code="approval_expired", reason=f"approval {order.approval_id} has expired unused")
         plan = await self._planned(order.jira_issue, order.terraform, order.environment)
         if plan.digest != order.plan_digest:
             reason = f"the stored plan hashes to {plan.digest}, approved was {order.plan_digest}"
@@ -45,11 +47,16 @@ class Applying:
         await context.progress("applying", detail=f"{order.environment}: {order.plan_digest}")
 
         async def effect() -> object:
+            # Not before: what an earlier attempt began in time has to be looked at, however late it is by now.
+            if context.clock.now() >= order.approval_expires_at:
+                raise _ApprovalExpiredError(f"approval {order.approval_id} has expired unused")
             applied = await self._systems.engine.apply(plan, approved_digest=order.plan_digest, issue=order.jira_issue)
             return _RESOURCES.dump_python(applied, mode="json")
 
         try:
             applied = await context.once(f"apply:{order.approval_id}", effect, request=order.plan_digest)
+        except _ApprovalExpiredError as error:
+            return TaskFailed(code="approval_expired", reason=str(error))
         except PlanStaleError as error:
             return DriftDetected(
                 jira_issue=order.jira_issue,

@@ -63,8 +63,12 @@ class Closing:
         diagram = architecture_png(
             spec, endpoint=f"{instance.endpoint}:{instance.port}", title=f"{key} {spec.identifier}"
         )
+        # Bound to the order, not to the text: what AWS reports of the instance changes from one attempt to the next.
         comment = await context.once(
-            "deployed-comment", lambda: jira.comment(key, text, marker=f"{key}-deployed"), request=text, repeatable=True
+            "deployed-comment",
+            lambda: jira.comment(key, text, marker=f"{key}-deployed"),
+            request=request.model_dump(mode="json"),
+            repeatable=True,
         )
         output = plan_output(request).encode()
         await context.once("attach-output", lambda: jira.attach(key, PLAN_OUTPUT, output), repeatable=True)

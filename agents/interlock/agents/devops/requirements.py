@@ -14,6 +14,7 @@ from interlock.protocol.messages.change import RequirementsAnalysed, Requirement
 from interlock.protocol.messages.task import InputRequired, MissingInput, TaskDeclined
 
 _ISSUE_TYPE = "Infrastructure"
+_FINISHED = "Done"
 
 
 class Requirements:
@@ -30,6 +31,9 @@ class Requirements:
         if issue.issue_type != _ISSUE_TYPE:
             reason = f"{issue.key} is a {issue.issue_type}; only issues of type {_ISSUE_TYPE} are provisioned"
             return TaskDeclined(code="unsupported", reason=reason)
+        if issue.status == _FINISHED:
+            reason = f"{issue.key} is {_FINISHED} already; reopen it to have it carried out again"
+            return TaskDeclined(code="already_done", reason=reason)
         match analyse(issue.key, issue.summary, issue.description, issue.labels, answers=request.answers):
             case Analysed() as found:
                 return RequirementsAnalysed(

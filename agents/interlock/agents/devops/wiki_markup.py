@@ -4,7 +4,14 @@ from __future__ import annotations
 
 __all__ = ["plain"]
 
+_ESCAPES = {character: f"\\{character}" for character in "{}[]|*_~^!#"} | {"\\": "&#92;"}
+
 
 def plain(text: str) -> str:
-    """Take the meaning from Jira's markup: macros, links, mentions, headings and tables."""
-    return "".join(f"\\{character}" if character in "{}[]|*_~^!#" else character for character in text)
+    """Return the text on one line, without a meaning in Jira's markup: macros, links, mentions, headings and tables.
+
+    Headings, lists and rules begin a line: put the result after words of your own. A backslash becomes a character
+    reference, since doubled it would be a line break that leaves the next character its meaning.
+    """
+    line = " ".join(text.split())
+    return "".join(_ESCAPES.get(character, character) for character in line)

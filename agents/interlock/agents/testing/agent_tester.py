@@ -129,6 +129,7 @@ class AgentTester:
             patience=Patience(self.clock, longest=0.0),
             settings=self._settings,
             written=_nothing,
+            rescheduled=_nothing,
         )
         while claims := await self.store.claim(limit=1, lease=self._settings.lease):
             for claim in claims:
@@ -154,4 +155,4 @@ def sole_sender(message: Message) -> str:
 
 
 def _nothing() -> None:
-    """Nobody waits for the outbox: it is read after the work."""
+    """Nobody waits: outbox and timers are read after the work."""

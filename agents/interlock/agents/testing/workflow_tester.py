@@ -88,9 +88,10 @@ class WorkflowTester(Generic[DataT]):
         message_id = f"00000000-0000-4000-8000-{self._steps:012x}"
         occasion = Occasion(self.now, sender, message_id, self.conversation_id)
         workflow = self.kind(state=self.state, data=self.data, occasion=occasion)
-        if not step(workflow):
+        taken, changes = step(workflow), workflow.changes
+        if not taken:
+            self.audit += changes.audit
             return []
-        changes = workflow.changes
         self.state, self.data = workflow.state, workflow.data
         self.sent += changes.outgoing
         self.audit += changes.audit

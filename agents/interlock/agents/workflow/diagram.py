@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
-__all__ = ["mermaid"]
+__all__ = ["document", "mermaid"]
 
+import inspect
 from typing import Any
 
 from interlock.agents.workflow.workflow import Workflow
+
+
+def document(kind: type[Workflow[Any]], *, command: str) -> str:
+    """Return a Markdown page about a workflow: what it is, its diagram, and who may keep each state waiting how long.
+
+    `command` is what prints the page again.
+    """
+    lines = [
+        f"# The {kind.kind} workflow",
+        "",
+        f"<!-- Printed by `{command}`; a test compares. -->",
+        "",
+        inspect.getdoc(kind) or "",
+        "",
+        "```mermaid",
+        *mermaid(kind).splitlines(),
+        "```",
+        "",
+        "| state | waits for | deadline |",
+        "|---|---|---|",
+    ]
+    for name, state in kind.table.states.items():
+        lines.append(f"| `{name}` | {state.waits_for or '-'} | {_period(state.deadline)} |")
+    return "\n".join(lines) + "\n"
 
 
 def mermaid(kind: type[Workflow[Any]]) -> str:
@@ -19,6 +44,17 @@ def mermaid(kind: type[Workflow[Any]]) -> str:
                 labels = arrows.setdefault((source.name, target.name), [])
                 if transition.label not in labels:
                     labels.append(transition.label)
-    lines += [f"    {source} --> {target}: {', '.join(labels)}" for (source, target), labels in arrows.items()]
+    order = list(kind.table.states)
+    in_order = sorted(arrows, key=lambda ends: (order.index(ends[0]), order.index(ends[1])))
+    lines += [f"    {ends[0]} --> {ends[1]}: {', '.join(arrows[ends])}" for ends in in_order]
     lines += [f"    {name} --> [*]" for name, state in kind.table.states.items() if state.final]
     return "\n".join(lines) + "\n"
+
+
+def _period(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds % length == 0:
+            return f"{seconds / length:g} {unit}"
+    return f"{seconds:g} s"

@@ -21,7 +21,7 @@ import anyio
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
 from interlock.bus.clock import Clock
-from interlock.bus.errors import BrokerUnavailableError, NotPermittedError
+from interlock.bus.errors import BrokerUnavailableError, LoginRefusedError
 from interlock.protocol.errors import UsageError
 
 _FIRST_PAUSE = 0.1
@@ -73,7 +73,7 @@ class Connection:
 
         With `confirms`, publishes are confirmed and unroutable mandatory ones raise. `timeout` is in seconds.
 
-        Raises BrokerUnavailableError with the last cause when no broker accepted us in time, NotPermittedError when
+        Raises BrokerUnavailableError with the last cause when no broker accepted us in time, LoginRefusedError when
         one refused our credentials, UsageError after `aclose`.
         """
         with anyio.move_on_after(timeout):
@@ -88,7 +88,7 @@ class Connection:
                 else:
                     return channel
         raise BrokerUnavailableError(
-            f"{self._identity} reached none of {', '.join(self._addresses)} within {timeout:g} s "
+            f"{self._identity} reached none of {', '.join(self._addresses)} within {timeout:.3g} s "
             f"({_describe(self._last_error)}); is the broker running?"
         ) from self._last_error
 
@@ -140,7 +140,7 @@ class Connection:
                 client_properties={"connection_name": self._identity},
             )
         except _REFUSALS as error:
-            raise NotPermittedError(
+            raise LoginRefusedError(
                 f"{self._addresses[index]} refused the credentials of {self._identity}; "
                 "check the URL's user and password against the broker's definitions"
             ) from error

@@ -56,7 +56,7 @@ def definitions(
     document = {
         "users": [_user(name, password) for name, password in chosen.items()],
         "vhosts": [{"name": VHOST}],
-        "permissions": [_admin(), *(_permission(agent) for agent in sorted(allowed))],
+        "permissions": [_admin(), *(_permission(agent, observes=agent in observers) for agent in sorted(allowed))],
         "topic_permissions": [
             row
             for agent in sorted(allowed)
@@ -83,16 +83,18 @@ def _admin() -> dict[str, str]:
     return {"user": ADMIN, "vhost": VHOST, "configure": ".*", "write": ".*", "read": ".*"}
 
 
-def _permission(agent: str) -> dict[str, str]:
+def _permission(agent: str, *, observes: bool) -> dict[str, str]:
     own = f"({re.escape(reply_prefix(agent))}|{re.escape(observer_prefix(agent))}).+"
     queues = f"{re.escape(agent)}|{re.escape(parking_queue(agent))}"
     exchanges = f"{re.escape(MESSAGES)}|{re.escape(JOURNAL)}"
+    # A pattern covers exchanges and queues alike: reading the journal's exchange is reading its stream of everything.
+    readable = exchanges if observes else re.escape(MESSAGES)
     return {
         "user": agent,
         "vhost": VHOST,
         "configure": f"^{own}$",
         "write": f"^({exchanges}|{own})$",
-        "read": f"^({exchanges}|{queues}|{own})$",
+        "read": f"^({readable}|{queues}|{own})$",
     }
 
 

@@ -77,7 +77,10 @@ class SqliteStore:
         is another agent's or a later release's, StoreUnavailableError when it cannot be opened.
         """
         file = Path(path)
-        lock = FileLock.acquire(file)
+        try:
+            lock = FileLock.acquire(file)
+        except OSError as error:
+            raise StoreUnavailableError(f"the store {file} cannot be opened: {error.strerror}") from error
         try:
             connection, epoch = await anyio.to_thread.run_sync(_prepare, file, agent, to_micros(clock.now()))
         except BaseException:

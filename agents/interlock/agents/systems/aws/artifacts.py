@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from interlock.agents.systems.aws.errors import AwsRefusedError
 from interlock.agents.systems.aws.service import Document
 from interlock.agents.systems.aws.session import Aws
-from interlock.protocol.errors import PermanentError, UsageError
+from interlock.protocol.errors import PermanentError, TransientError, UnknownOutcomeError, UsageError
 
 _ADDRESS = re.compile(r"s3://(?P<bucket>[a-z0-9.-]{3,63})/(?P<prefix>[A-Za-z0-9._/-]+)/(?P<digest>[0-9a-f]{64})/")
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}){0,3}")
@@ -113,6 +113,8 @@ class ArtifactStore:
         request = {"Bucket": self._bucket, "Key": key, "Body": content, "IfNoneMatch": "*"}
         try:
             await self._aws.s3.call("put_object", request, about=key)
+        except UnknownOutcomeError as error:
+            raise TransientError(f"s3://{self._bucket}/{key} may be stored already, so store it again") from error
         except AwsRefusedError as error:
             if error.code != "PreconditionFailed":
                 raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Aws", "AwsSettings"]
 
+import logging
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import TracebackType
 from typing import Any, Self, cast
@@ -14,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from interlock.agents.systems.aws.service import AwsClient, Service
 from interlock.protocol.errors import UsageError
+
+_CHATTY = ("aiobotocore", "botocore")
+"""Loggers that write whole requests and answers at DEBUG, passwords among them: kept at INFO, whoever asks for more."""
 
 _SERVICES = ("cloudwatch", "ec2", "iam", "kms", "rds", "s3", "secretsmanager", "sns", "sts")
 
@@ -50,6 +54,9 @@ class Aws:
         return f"Aws(region={self.region!r}, endpoint_url={self._settings.endpoint_url!r}, {state})"
 
     async def __aenter__(self) -> Self:
+        for name in _CHATTY:
+            logger = logging.getLogger(name)
+            logger.setLevel(max(logging.INFO, logger.level))
         secret = self._settings.secret_access_key
         session: Any = aioboto3.Session(
             aws_access_key_id=self._settings.access_key_id,

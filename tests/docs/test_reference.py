@@ -1,0 +1,36 @@
+"""What is said about messages and settings is what the code says."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from docs.message_reference import message_reference
+from docs.settings_reference import DOCUMENT, settings_reference, table_of
+from docs.snippets import ROOT
+from interlock.agents.cli.output import ExitCode
+
+MESSAGES = ROOT / "docs" / "messages.md"
+
+
+def test_the_messages_are_those_of_the_catalogue() -> None:
+    assert MESSAGES.read_text() == message_reference(), "run: PYTHONPATH=tests python -m docs.message_reference"
+
+
+def test_every_value_that_a_message_refers_to_is_described() -> None:
+    document = MESSAGES.read_text()
+    headings = {heading.lower().replace(" ", "-") for heading in re.findall(r"(?m)^##+ (.+)$", document)}
+
+    assert set(re.findall(r"\]\(#([^)]+)\)", document)) - headings == set()
+
+
+def test_the_settings_are_those_of_the_code() -> None:
+    assert table_of(DOCUMENT.read_text()) == settings_reference(), (
+        "run: PYTHONPATH=tests python -m docs.settings_reference"
+    )
+
+
+@pytest.mark.parametrize("code", ExitCode)
+def test_every_exit_code_is_documented(code: ExitCode) -> None:
+    assert f"| {code.value} |" in DOCUMENT.read_text()
