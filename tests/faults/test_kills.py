@@ -26,7 +26,7 @@ KILLS = (
 
 
 async def test_a_change_is_accepted_once_although_agents_and_the_broker_are_killed(tmp_path: Path) -> None:
-    outcome = await Flow(tmp_path, KILLS).play(deadline=90)
+    outcome = await Flow(tmp_path, KILLS).play(deadline=120)
 
     assert violations(Evidence.of(outcome)) == ()
     assert [hit.kill for hit in outcome.hits] == list(KILLS)

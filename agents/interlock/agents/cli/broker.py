@@ -4,9 +4,8 @@ from __future__ import annotations
 
 __all__ = ["connected"]
 
-import logging
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import anyio
@@ -34,24 +33,9 @@ async def connected(settings: Settings, *, identity: str, clock: Clock) -> Async
             "this command needs a broker that other processes are connected to: "
             "give broker_url as amqp://… or amqps://…, the in-memory bus ends where its process ends"
         )
-    with _quiet_client():
-        transport = await RabbitTransport.connect(urls, identity=identity, clock=clock, timeout=_PATIENCE)
-        try:
-            yield transport
-        finally:
-            with anyio.CancelScope(shield=True):
-                await transport.aclose()
-
-
-@contextmanager
-def _quiet_client() -> Generator[None]:
-    """Keep the AMQP client's own log from the terminal: what matters to a person is raised as an error."""
-    loggers = [logging.getLogger(name) for name in ("aio_pika", "aiormq")]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
+    transport = await RabbitTransport.connect(urls, identity=identity, clock=clock, timeout=_PATIENCE)
     try:
-        yield
+        yield transport
     finally:
-        for logger, level in zip(loggers, before, strict=True):
-            logger.setLevel(level)
+        with anyio.CancelScope(shield=True):
+            await transport.aclose()

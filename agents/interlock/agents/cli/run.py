@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["app"]
 
 import logging
+import os
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -52,7 +53,7 @@ async def _serve(settings: Settings, names: tuple[str, ...]) -> None:
 
 async def _supervise(folder: Path, config: Path) -> None:
     await anyio.Path(folder).mkdir(parents=True, exist_ok=True)
-    async with Cast(TEAM, config=config, directory=folder, broker=None):
+    async with Cast(TEAM, config=config, directory=folder, environment=os.environ, broker=None):
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for _ in signals:
                 break

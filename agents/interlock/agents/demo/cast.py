@@ -6,7 +6,6 @@ __all__ = ["Cast"]
 
 import json
 import logging
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -31,10 +30,20 @@ _QUICK_DEATH = 2.0
 class Cast:
     """Supervised children. Their process ids stand in `processes.json`, brought up to date at every start."""
 
-    def __init__(self, names: Sequence[str], *, config: Path, directory: Path, broker: PrivateBroker | None) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        *,
+        config: Path,
+        directory: Path,
+        environment: Mapping[str, str],
+        broker: PrivateBroker | None,
+    ) -> None:
+        """`config` and `environment` are what each child is configured by; logs are written to `directory`."""
         self._names = names
         self._config = config
         self._directory = directory
+        self._environment = environment
         self._broker = broker
         self._children: dict[str, PrivateProcess] = {}
         self._restarts = 0
@@ -71,7 +80,7 @@ class Cast:
         command = [sys.executable, "-m", "interlock.agents.cli", "--config", str(self._config), "run", name]
         self._children[name] = await PrivateProcess.start(
             command,
-            environment=os.environ,
+            environment=self._environment,
             directory=self._directory,
             console=self._directory / f"{name}.log",
         )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 __all__ = ["Console"]
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import anyio
 
 from interlock.agents.demo.people import People
+from interlock.bus.acceptance import accept
 from interlock.bus.clock import Clock
 from interlock.bus.transport import Delivery, Outgoing, Transport
+from interlock.protocol.catalogue import CATALOGUE
 from interlock.protocol.codec import decode
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.errors import InvalidMessageError, TransientError, UnknownOutcomeError
@@ -21,6 +24,8 @@ from interlock.protocol.messages.approval import ApprovalRequest
 from interlock.protocol.messages.change import ChangeConcluded, ChangeRequested
 from interlock.protocol.messages.task import InputRequired
 from interlock.protocol.roles import CONSOLE, COORDINATOR
+
+_log = logging.getLogger(__name__)
 
 _RETRY = 0.5
 
@@ -55,7 +60,13 @@ class Console:
             await self._say(ChangeRequested(jira_issue=self._issue, requested_by="demo"))
             async with self._transport.consume(prefetch=10) as deliveries:
                 async for delivery in deliveries:
-                    ended = await self._take(delivery)
+                    try:
+                        envelope = accept(delivery, catalogue=CATALOGUE)
+                    except InvalidMessageError as error:
+                        _log.warning("the console refuses a message on %s: %s", delivery.routing_key[:255], error)
+                        await delivery.reject()
+                        continue
+                    ended = await self._take(envelope)
                     await delivery.ack()
                     if ended:
                         break
@@ -72,9 +83,8 @@ class Console:
             if envelope.conversation_id == self._conversation:
                 self._seen(envelope)
 
-    async def _take(self, delivery: Delivery) -> bool:
+    async def _take(self, envelope: Envelope[Message]) -> bool:
         """Handle one message to the console once; return whether the demonstration is over."""
-        envelope = decode(delivery.body)
         if envelope.conversation_id != self._conversation or envelope.id in self._handled:
             return False
         self._handled.add(envelope.id)

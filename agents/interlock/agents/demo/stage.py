@@ -16,6 +16,7 @@ from anyio.abc import TaskGroup
 
 from interlock.agents.cli.toml import render_toml
 from interlock.agents.demo.cast import Cast
+from interlock.agents.demo.sandbox_settings import SandboxSettings, environment, login
 from interlock.agents.permissions import allowed_rows
 from interlock.agents.runtime import Runtime
 from interlock.agents.settings import Settings
@@ -67,7 +68,7 @@ class MemoryStage:
 
     def __init__(self, directory: Path, *, settings: Mapping[str, Any], clock: Clock | None = None) -> None:
         """`clock` is the agents' time; None: the system's."""
-        self.settings = Settings.load({**settings, "state_dir": directory / "state"})
+        self.settings: Settings = SandboxSettings.load({**settings, "state_dir": directory / "state"})
         self._clock = clock or SystemClock()
         self._broker = MemoryBroker()
         self.console: Transport = self._broker.connect(CONSOLE)
@@ -131,11 +132,13 @@ class RabbitStage:
             file = self._directory / "interlock.toml"
             file.touch(mode=0o600)
             file.write_text(render_toml(members), encoding="utf-8")
-            self.settings = Settings.load({"config": file})
+            self.settings: Settings = SandboxSettings.load(members)
             await _declare(admin)
             self.console = await RabbitTransport.connect(self.settings.broker_urls(CONSOLE), identity=CONSOLE)
             stack.push_async_callback(self.console.aclose)
-            self._cast = Cast(TEAM, config=file, directory=self._directory, broker=self.broker)
+            self._cast = Cast(
+                TEAM, config=file, directory=self._directory, environment=environment(), broker=self.broker
+            )
             await stack.enter_async_context(self._cast)
             self._stack = stack.pop_all()
         return self
@@ -148,7 +151,8 @@ class RabbitStage:
     async def _open_broker(self, stack: AsyncExitStack) -> tuple[dict[str, Any], str]:
         """Return the settings that lead to the broker, and the URL of a user who may declare queues."""
         if self._url is not None:
-            return {"broker_url": [self._url]}, self._url
+            # A broker that was named is meant: who logs in there is the one thing that the machine's settings say.
+            return {"broker_url": [self._url], "broker": login(Settings.load().broker)}, self._url
         rows = definitions(allowed_rows(), observers=(CONSOLE,))
         self.broker = PrivateBroker(self._directory / "broker", definitions=rows)
         await anyio.Path(self._directory / "broker").mkdir(parents=True, exist_ok=True)

@@ -50,14 +50,20 @@ class World:
                         raise TransientError(f"the sandbox ended before it was ready:\n{_last_lines(console)}")
                     await anyio.sleep(_POLL)
         except TimeoutError as error:
-            await self._process.kill()
+            await self._stop()
             raise TransientError(f"the sandbox was not ready within {_PATIENCE:.0f} s; see {console}") from error
+        except BaseException:
+            await self._stop()
+            raise
         self.settings = tomllib.loads(settings.read_text(encoding="utf-8"))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._stop()
+
+    async def _stop(self) -> None:
         if self._process is not None:
             with anyio.CancelScope(shield=True):
                 await self._process.stop(timeout=10)

@@ -1,7 +1,7 @@
 """What the emulated systems were made to do, as they themselves saw it: a witness to look at after faults.
 
-Each write is one JSON line, on disk before the client has its answer. It knows no client and no agent, and takes nothing
-from their tables.
+Each write is one JSON line, on disk before the client has its answer. It knows no client and no agent, and takes
+nothing from their tables.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["RabbitTransport"]
 
+import logging
 import re
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -32,6 +33,8 @@ from interlock.protocol.errors import UsageError
 
 _TIMEOUT = 30.0
 _COPIES_KEPT = 10_000
+_CHATTY = ("aio_pika", "aiormq")
+"""Loggers that write a traceback for every lost connection: what matters of it is raised, or logged by this package."""
 _EXPIRES_MS = 60_000
 
 
@@ -80,6 +83,8 @@ class RabbitTransport:
 
         Raises BrokerUnavailableError, NotPermittedError for refused credentials, UsageError for a malformed URL.
         """
+        for name in _CHATTY:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         clock = clock or SystemClock()
         addresses = (urls,) if isinstance(urls, str) else tuple(urls)
         inbound, outbound = (

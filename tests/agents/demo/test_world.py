@@ -1,0 +1,33 @@
+"""The sandbox's process lives as long as its context, also when the start is given up."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import anyio
+
+from interlock.agents.demo.world import World
+
+
+def children() -> set[int]:
+    tasks = Path("/proc/self/task").iterdir()
+    return {int(child) for task in tasks for child in (task / "children").read_text().split()}
+
+
+async def test_a_start_that_is_cancelled_leaves_no_process_behind(tmp_path: Path) -> None:
+    before = children()
+    async with anyio.create_task_group() as tasks:
+
+        async def enter() -> None:
+            async with World(tmp_path, tickets=()):
+                raise AssertionError("it was cancelled before")
+
+        tasks.start_soon(enter)
+        with anyio.fail_after(10.0):
+            while not children() - before:
+                await anyio.lowlevel.checkpoint()
+        (started,) = children() - before
+        tasks.cancel_scope.cancel()
+
+    assert started not in children(), f"process {started} of {os.getpid()} goes on"
