@@ -123,7 +123,7 @@ def test_credentials_that_are_wrong_are_refused_without_repeating_them(broker: P
     configured = {**settings(broker, "devops-agent"), "INTERLOCK_BROKER__PASSWORD": "canary-5f1c0a"}
     result = interlock("send", MESSAGES / "infrastructure_ready.json", settings=configured)
     assert result.exit_code == 1
-    assert result.stderr.startswith("NotPermittedError: ")
+    assert result.stderr.startswith("LoginRefusedError: ")
     assert "canary-5f1c0a" not in result.stderr
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections import Counter
 
+import pytest
+
 from agents.coordinator.simulation import Run
 from interlock.agents.coordinator import Change
 
@@ -12,6 +14,7 @@ SEEDS = int(os.environ.get("INTERLOCK_SEEDS", "20000"))
 """How many runs; 100,000 for a release."""
 
 
+@pytest.mark.slow
 def test_every_run_ends_once_and_production_is_changed_only_on_a_persons_yes() -> None:
     ends: Counter[str] = Counter()
     visited: set[str] = set()
