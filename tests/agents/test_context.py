@@ -107,9 +107,10 @@ async def test_an_effect_that_may_have_happened_is_never_repeated_blindly(world:
     assert world.changes == 1
 
 
-async def test_one_that_looks_before_it_acts_may_be_repeated(world: World) -> None:
+@pytest.mark.parametrize("accident", [UnknownOutcomeError("the line broke"), KeyError("a defect")])
+async def test_one_that_looks_before_it_acts_may_be_repeated(world: World, accident: Exception) -> None:
     world.repeatable = True
-    world.accidents = [KeyError("a defect")]
+    world.accidents = [accident]
     async with AgentTester(world.agent) as tester:
         assert await ask(tester) == [Answer(text="2")]
 

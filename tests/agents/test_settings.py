@@ -194,3 +194,8 @@ def test_rendered_settings_load_from_either_form(monkeypatch: pytest.MonkeyPatch
 def test_what_toml_cannot_say_is_refused() -> None:
     with pytest.raises(UsageError, match="'state_dir' is a PosixPath"):
         render_toml({"state_dir": Path("x")})
+
+
+def test_a_channel_may_be_written_with_its_sign() -> None:
+    chat = Settings.load({"chat": {"slack": {"#deployments": "https://hooks.example.com/1"}, "discord": {"ops": "x"}}}).chat
+    assert (list(chat.slack), list(chat.discord)) == (["deployments"], ["ops"])

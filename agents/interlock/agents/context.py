@@ -15,7 +15,7 @@ from interlock.bus.errors import LeaseLostError
 from interlock.bus.store.port import Store
 from interlock.bus.store.records import EffectState
 from interlock.protocol.envelope import Envelope
-from interlock.protocol.errors import InterlockError, UnknownOutcomeError, UsageError
+from interlock.protocol.errors import InterlockError, TransientError, UnknownOutcomeError, UsageError
 from interlock.protocol.message import Message
 from interlock.protocol.messages.task import TaskProgress
 
@@ -69,8 +69,8 @@ class Context:
         is handled anew. `request` is what the effect depends on: the same key with another request is an error.
 
         An effect that raises a transient or permanent error has not happened, and may be tried again. One that was
-        interrupted is unknown: UnknownOutcomeError is raised, unless the effect is `repeatable`, which means that it
-        looks before it acts.
+        interrupted, or lost its answer, is unknown: UnknownOutcomeError is raised. A `repeatable` effect looks before
+        it acts, and is simply carried out again: after a lost answer TransientError is raised.
         """
         operation = f"{self.conversation_id}:{key}"
         digest = hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
@@ -82,7 +82,12 @@ class Context:
                 f"{self.agent}: effect {key!r} of conversation {self.conversation_id} was interrupted; "
                 "look at the outside system before it is repeated"
             )
-        return await self._carry_out(operation, effect, digest=digest, again=not new)
+        try:
+            return await self._carry_out(operation, effect, digest=digest, again=not new)
+        except UnknownOutcomeError as error:
+            if not repeatable:
+                raise
+            raise TransientError(f"{self.agent}: effect {key!r} is carried out again, it looks first: {error}") from error
 
     async def _carry_out(self, operation: str, effect: Callable[[], Awaitable[T]], *, digest: str, again: bool) -> T:
         if again:

@@ -26,7 +26,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
@@ -90,15 +90,22 @@ class KubernetesSettings(_Section):
     token: SecretStr | None = None
 
 
+def _without_sign(webhooks: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    return {channel.removeprefix("#"): url for channel, url in webhooks.items()}
+
+
+Webhooks: TypeAlias = Annotated[dict[str, SecretStr], AfterValidator(_without_sign)]
+
+
 class ChatSettings(_Section):
     """Incoming webhooks; whoever knows one may write there, so they are secrets."""
 
-    slack: dict[str, SecretStr] = Field(default_factory=dict[str, SecretStr])
-    """By channel, e.g. `#deployments`."""
+    slack: Webhooks = Field(default_factory=dict[str, SecretStr])
+    """By channel, e.g. `#deployments`; the sign may be left out."""
     slack_team: str | None = None
     """The id of the user group that failures mention."""
-    discord: dict[str, SecretStr] = Field(default_factory=dict[str, SecretStr])
-    """By channel."""
+    discord: Webhooks = Field(default_factory=dict[str, SecretStr])
+    """By channel, in the same way."""
     discord_role: str | None = None
     """The id of the role that failures mention."""
 

@@ -21,7 +21,7 @@ from interlock.bus.store.sqlite import SqliteStore
 from interlock.bus.transport import AgentQueue, Topology, Transport
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.ids import conversation_of
-from interlock.protocol.infrastructure import Budget, DatabaseEngine, DatabaseSpec, StorageType
+from interlock.protocol.infrastructure import Budget
 from interlock.protocol.message import Message
 from interlock.protocol.messages.approval import ApprovalRequest
 from interlock.protocol.messages.change import (
@@ -35,7 +35,7 @@ from interlock.protocol.messages.change import (
 )
 from interlock.protocol.messages.task import TaskCancelled
 from interlock.protocol.roles import CONSOLE, COORDINATOR, DEVOPS
-from interlock.protocol.values import Environment
+from specimens import PROJ_140
 
 ISSUE = "PROJ-140"
 AUTHOR = "product-owner"
@@ -43,23 +43,7 @@ TOPOLOGY = Topology(tuple(AgentQueue(name) for name in (COORDINATOR, DEVOPS, CON
 
 Connect = Callable[[str], Awaitable[Transport]]
 
-_SPEC = DatabaseSpec(
-    engine=DatabaseEngine.POSTGRES,
-    engine_version="14",
-    instance_class="db.t3.medium",
-    storage_gb=100,
-    storage_type=StorageType.GP3,
-    multi_az=True,
-    backup_retention_days=7,
-    encryption_at_rest=True,
-    encryption_in_transit=True,
-    publicly_accessible=False,
-    environment=Environment.PRODUCTION,
-    region="ap-northeast-2",
-    vpc="prod-vpc",
-    security_group="db-sg",
-    identifier="prod-db-postgresql",
-)
+_SPEC = PROJ_140
 _BUDGET = Budget(monthly=Decimal(100))
 
 

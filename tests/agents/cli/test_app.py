@@ -83,7 +83,7 @@ async def test_validate_reads_no_settings_and_loads_no_broker_client(tmp_path: P
     (tmp_path / "interlock.toml").write_text("[broken")
     code = (
         "import sys, atexit\n"
-        "atexit.register(lambda: print(sorted({'aio_pika', 'anyio', 'pydantic_settings'} & set(sys.modules))))\n"
+        "atexit.register(lambda: print(sorted({'aio_pika', 'pydantic_settings'} & set(sys.modules))))\n"
         "from interlock.agents.cli import main\nmain()\n"
     )
     with anyio.fail_after(30):

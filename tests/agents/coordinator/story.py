@@ -27,7 +27,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Literal
 
-from interlock.protocol.infrastructure import Budget, DatabaseEngine, DatabaseSpec, StorageType
+from interlock.protocol.infrastructure import Budget
 from interlock.protocol.message import Message
 from interlock.protocol.messages.approval import ApprovalDenied, ApprovalGranted, ApprovalRequest
 from interlock.protocol.messages.change import (
@@ -47,27 +47,12 @@ from interlock.protocol.messages.change import (
 from interlock.protocol.messages.handoff import HandoffResult, SecurityReviewResult
 from interlock.protocol.roles import BACKEND, DEPLOY, QA, SECURITY
 from interlock.protocol.values import CheckResult, CheckVerdict, Environment
+from specimens import PROJ_140
 
 ISSUE = "PROJ-140"
 AUTHOR = "Dana"
 REQUESTER = "release-lead"
-SPEC = DatabaseSpec(
-    engine=DatabaseEngine.POSTGRES,
-    engine_version="14",
-    instance_class="db.t3.medium",
-    storage_gb=100,
-    storage_type=StorageType.GP3,
-    multi_az=True,
-    backup_retention_days=7,
-    encryption_at_rest=True,
-    encryption_in_transit=True,
-    publicly_accessible=False,
-    environment=Environment.PRODUCTION,
-    region="ap-northeast-2",
-    vpc="prod-vpc",
-    security_group="db-sg",
-    identifier="prod-db-postgresql",
-)
+SPEC = PROJ_140
 CHECK = CheckResult(id="multi-az", title="Multi-AZ", verdict=CheckVerdict.PASS, evidence="describe-db-instances")
 _BUDGET = Budget(monthly=Decimal(150))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from agents.coordinator import story
@@ -373,3 +375,21 @@ def test_nothing_ends_that_has_not_begun(message: Message) -> None:
 def test_the_stored_state_is_the_state() -> None:
     tester = approved()
     assert ChangeData.model_validate_json(tester.data.model_dump_json()) == tester.data
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"), [("declined", ChangeOutcome.DECLINED), ("failed", ChangeOutcome.FAILED)]
+)
+def test_a_plan_that_security_does_not_review_ends_the_change_at_once(
+    answer: Literal["declined", "failed"], outcome: ChangeOutcome
+) -> None:
+    tester = change(4)
+    (closing,) = tester.receives(story.handoff(SECURITY, answer))
+    assert isinstance(closing, TicketCloseRequest)
+    assert (tester.state, closing.outcome) == ("closing", outcome)
+
+
+def test_what_another_peer_answers_while_a_plan_is_reviewed_changes_nothing() -> None:
+    tester = change(4)
+    assert tester.receives(story.handoff(QA, "failed")) == []
+    assert tester.state == "planned"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -23,10 +22,10 @@ ISSUE = "PROJ-140"
 
 
 @pytest.fixture
-async def broker() -> AsyncIterator[MemoryBroker]:
+def broker() -> MemoryBroker:
     broker = MemoryBroker()
     broker.declare(Topology((AgentQueue(CONSOLE), AgentQueue(COORDINATOR))))
-    yield broker
+    return broker
 
 
 def conclusion() -> Outgoing:

@@ -20,6 +20,10 @@ def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INTERLOCK_PROVISIONING__ENGINE", "terraform")
 
 
+def environment_of(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/environ").read_bytes()
+
+
 @pytest.mark.usefixtures("operator")
 def test_agents_in_this_process_are_not_told_of_real_systems(tmp_path: Path) -> None:
     settings = MemoryStage(tmp_path / "demo", settings=SANDBOX).settings
@@ -35,7 +39,7 @@ async def test_agents_in_processes_of_their_own_are_not_told_of_real_systems(tmp
     directory = tmp_path / "demo"
     directory.mkdir()
     async with RabbitStage(directory, settings=SANDBOX) as stage:
-        environments = [Path(f"/proc/{pid}/environ").read_bytes() for pid in stage.processes.values()]
+        environments = [environment_of(pid) for pid in stage.processes.values()]
         settings = stage.settings
 
     assert len(environments) == 6

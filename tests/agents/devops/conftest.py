@@ -20,11 +20,9 @@ from interlock.agents.systems.jira import JiraClient
 from interlock.agents.systems.kubernetes import Kubernetes, KubernetesSettings
 from interlock.agents.systems.terraform import Terraform
 from interlock.bus.clock import VirtualClock
-from interlock.protocol.infrastructure import DatabaseEngine, DatabaseSpec, StorageType
-from interlock.protocol.values import Environment
 
 ISSUE = "PROJ-140"
-_TOKEN = "canary-token-5f1c"  # noqa: S105 - an emulator's
+_TOKEN = "canary-token-5f1c"
 
 
 @dataclass(frozen=True)
@@ -32,32 +30,7 @@ class Outside:
     """The systems, and how to make one of them fail."""
 
     systems: DevopsSystems
-    jira: TestServer
-
-    def fail_jira(self, fault: Fault) -> None:
-        self.jira.app[FAULTS].append(fault)
-
-
-@pytest.fixture
-def spec() -> DatabaseSpec:
-    """The database of the specification's ticket, PROJ-140."""
-    return DatabaseSpec(
-        engine=DatabaseEngine.POSTGRES,
-        engine_version="14",
-        instance_class="db.t3.medium",
-        storage_gb=100,
-        storage_type=StorageType.GP3,
-        multi_az=True,
-        backup_retention_days=7,
-        encryption_at_rest=True,
-        encryption_in_transit=True,
-        publicly_accessible=False,
-        environment=Environment.PRODUCTION,
-        region="ap-northeast-2",
-        vpc="prod-vpc",
-        security_group="db-sg",
-        identifier="prod-db-postgresql",
-    )
+    jira_faults: list[Fault]
 
 
 @pytest.fixture
@@ -92,7 +65,7 @@ async def outside() -> AsyncIterator[Outside]:
             target=DeploymentTarget(),
         )
         try:
-            yield Outside(systems, server)
+            yield Outside(systems, application[FAULTS])
         finally:
             await jira.aclose()
             await kubernetes.aclose()

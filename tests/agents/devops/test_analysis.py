@@ -12,28 +12,12 @@ from hypothesis import strategies as st
 
 from interlock.agents.devops.analysis import Analysed, NeedsInput, Unsupported, analyse, lines_of
 from interlock.agents.systems.tickets import load_ticket
-from interlock.protocol.infrastructure import Budget, DatabaseEngine, DatabaseSpec, StorageType, Timeline
+from interlock.protocol.infrastructure import Budget, DatabaseEngine, StorageType, Timeline
 from interlock.protocol.values import Environment
+from specimens import PROJ_140
 
 TICKETS = Path(__file__).parents[2] / "fixtures" / "tickets"
-SPECIFIED = DatabaseSpec(
-    engine=DatabaseEngine.POSTGRES,
-    engine_version="14",
-    instance_class="db.t3.medium",
-    storage_gb=100,
-    storage_type=StorageType.GP3,
-    multi_az=True,
-    backup_retention_days=7,
-    encryption_at_rest=True,
-    encryption_in_transit=True,
-    publicly_accessible=False,
-    environment=Environment.PRODUCTION,
-    region="ap-northeast-2",
-    vpc="prod-vpc",
-    security_group="db-sg",
-    identifier="prod-db-postgresql",
-    database_name="app_db",
-)
+SPECIFIED = PROJ_140
 
 
 def analysed(name: str, **answers: str) -> Analysed | NeedsInput | Unsupported:

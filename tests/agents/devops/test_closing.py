@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from agents.devops.conftest import ISSUE, Outside
 from interlock.agents.devops.agent import devops_agent
 from interlock.agents.sandbox.jira_faults import Fault
@@ -35,7 +33,7 @@ async def test_a_ticket_is_closed_although_the_instance_has_changed_since_the_fi
             InfrastructureRequest(jira_issue=ISSUE, spec=spec, environment=spec.environment)
         )
         assert isinstance(estimate, CostEstimateReady)
-        outside.fail_jira(Fault("503", path="comment", method="POST"))
+        outside.jira_faults.append(Fault("503", path="comment", method="POST"))
         request = TicketCloseRequest(
             jira_issue=ISSUE,
             outcome=ChangeOutcome.ACCEPTED,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from interlock.agents.security.review import review_plan
-from interlock.protocol.infrastructure import DatabaseEngine, DatabaseSpec, StorageType
+from interlock.protocol.infrastructure import DatabaseSpec
 from interlock.protocol.messages.change import PropertyChange, ResourceChange
-from interlock.protocol.values import CheckVerdict, Environment
+from interlock.protocol.values import CheckVerdict
 
 DIRECT = {
     "aws_kms_key.rds": {"rotation": "true"},
@@ -29,27 +29,6 @@ TERRAFORM = {
         "storage_encrypted": "true",
     },
 }
-
-
-@pytest.fixture
-def spec() -> DatabaseSpec:
-    return DatabaseSpec(
-        engine=DatabaseEngine.POSTGRES,
-        engine_version="14",
-        instance_class="db.t3.medium",
-        storage_gb=100,
-        storage_type=StorageType.GP3,
-        multi_az=True,
-        backup_retention_days=7,
-        encryption_at_rest=True,
-        encryption_in_transit=True,
-        publicly_accessible=False,
-        environment=Environment.PRODUCTION,
-        region="ap-northeast-2",
-        vpc="prod-vpc",
-        security_group="db-sg",
-        identifier="prod-db-postgresql",
-    )
 
 
 def planned(resources: dict[str, dict[str, str]]) -> list[ResourceChange]:

@@ -13,29 +13,6 @@ from interlock.protocol.infrastructure import DatabaseSpec
 ENDPOINT = "prod-db.abc123.ap-northeast-2.rds.amazonaws.com"
 
 
-@pytest.fixture
-def spec() -> DatabaseSpec:
-    return DatabaseSpec.model_validate(
-        {
-            "engine": "postgres",
-            "engineVersion": "14",
-            "instanceClass": "db.t3.medium",
-            "storageGb": 100,
-            "storageType": "gp3",
-            "multiAz": True,
-            "backupRetentionDays": 7,
-            "encryptionAtRest": True,
-            "encryptionInTransit": True,
-            "publiclyAccessible": False,
-            "environment": "production",
-            "region": "ap-northeast-2",
-            "vpc": "prod-vpc",
-            "securityGroup": "db-sg",
-            "identifier": "prod-db-postgresql",
-        }
-    )
-
-
 def test_it_is_a_png_large_enough_to_read(spec: DatabaseSpec) -> None:
     with Image.open(BytesIO(architecture_png(spec, endpoint=ENDPOINT, title="PROJ-140"))) as picture:
         assert picture.format == "PNG"

@@ -8,28 +8,6 @@ import pytest
 
 from interlock.agents.systems.pricing import PriceTable, estimate
 from interlock.protocol.infrastructure import DatabaseEngine, DatabaseSpec, StorageType
-from interlock.protocol.values import Environment
-
-
-@pytest.fixture
-def spec() -> DatabaseSpec:
-    return DatabaseSpec(
-        engine=DatabaseEngine.POSTGRES,
-        engine_version="14",
-        instance_class="db.t3.medium",
-        storage_gb=100,
-        storage_type=StorageType.GP3,
-        multi_az=True,
-        backup_retention_days=7,
-        encryption_at_rest=True,
-        encryption_in_transit=True,
-        publicly_accessible=False,
-        environment=Environment.PRODUCTION,
-        region="ap-northeast-2",
-        vpc="prod-vpc",
-        security_group="db-sg",
-        identifier="prod-db-postgresql",
-    )
 
 
 def test_the_tickets_database_is_priced_line_by_line(spec: DatabaseSpec) -> None:

@@ -20,9 +20,9 @@ from interlock.protocol.messages.change import (
     RequirementsAnalysed,
     RequirementsAnalysisRequest,
 )
-from interlock.protocol.messages.handoff import SecurityReviewResult
+from interlock.protocol.messages.handoff import HandoffResult, SecurityReviewResult
 from interlock.protocol.messages.task import InputProvided, InputRequired, TaskAccepted, TaskProgress
-from interlock.protocol.roles import CONSOLE, DEVOPS
+from interlock.protocol.roles import CONSOLE, DEVOPS, SECURITY
 from interlock.protocol.values import Environment
 
 _MODEST_OVERRUN = Decimal("1.25")
@@ -146,3 +146,13 @@ class Preparation(Gates):
             return self.close(ChangeOutcome.FAILED, "a production plan without a rehearsal cannot be applied")
         self.goto(self.approved)
         return self.approve_by_policy(self.plan.environment, self.plan.plan_digest)
+
+    @on(HandoffResult, source=(ChangeStates.planned, ChangeStates.in_review), target=ChangeStates.closing)
+    def not_reviewed(self, result: HandoffResult) -> Answer | None:
+        """Security would not, or could not, review the plan; without its verdict nothing is applied."""
+        self.record("handoff", peer=result.peer, outcome=result.outcome)
+        if result.peer != SECURITY or result.outcome == "accepted":
+            self.stay()
+            return None
+        outcome = ChangeOutcome.DECLINED if result.outcome == "declined" else ChangeOutcome.FAILED
+        return self.close(outcome, f"{result.peer} {result.outcome} the review of the plan: {result.reason}")

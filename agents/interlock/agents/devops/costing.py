@@ -16,7 +16,8 @@ class Costing:
     async def estimate(self, request: InfrastructureRequest, _context: Context) -> CostEstimateReady:
         """Answer with the estimate.
 
-        A budget that cannot be compared counts as exceeded: one in another currency, or with the price of a part unknown.
+        A budget that cannot be compared counts as exceeded: one in another currency, or when the price of a part is
+        unknown.
         """
         result = estimate(request.spec)
         budget = request.budget

@@ -33,7 +33,7 @@ from interlock.protocol.messages.handoff import (
     SecurityReviewRequest,
     SecurityReviewResult,
 )
-from interlock.protocol.messages.task import MessageRejected, TaskDeclined, TaskFailed
+from interlock.protocol.messages.task import DeadlineExceeded, MessageRejected, TaskDeclined, TaskFailed
 from interlock.protocol.roles import BACKEND, COORDINATOR, DEPLOY, QA, SECURITY
 from interlock.protocol.values import CheckResult, CheckVerdict
 
@@ -121,18 +121,24 @@ class HandingOver:
         reason = f"missing: {', '.join(answer.missing)}" if answer.missing else "environment complete"
         return _result(context, accepted=answer.accepted, reason=reason, checks=answer.checks)
 
-    async def not_taken(self, answer: TaskDeclined | TaskFailed | MessageRejected, context: Context) -> Answer | None:
-        """A peer that will not, or could not."""
+    async def not_taken(
+        self, answer: TaskDeclined | TaskFailed | MessageRejected | DeadlineExceeded, context: Context
+    ) -> Answer | None:
+        """A peer that will not, could not, or found the handoff too late."""
         if context.sender not in _HANDOFFS:
             return None
         outcome = "declined" if isinstance(answer, TaskDeclined) else "failed"
+        if isinstance(answer, DeadlineExceeded):
+            reason = f"{answer.request_type} was not taken up before {answer.deadline.isoformat(timespec='seconds')}"
+        else:
+            reason = f"{answer.reason} ({answer.code})"
         return to(
             COORDINATOR,
             HandoffResult(
                 peer=context.sender,
                 handoff=_HANDOFFS[context.sender],
                 outcome=outcome,
-                reason=f"{answer.reason} ({answer.code})",
+                reason=reason,
             ),
         )
 

@@ -8,30 +8,7 @@ import pytest
 
 from interlock.agents.sandbox.aws import SandboxAws
 from interlock.agents.systems.aws import Aws, AwsDirectEngine
-from interlock.protocol.infrastructure import DatabaseEngine, DatabaseSpec, StorageType
-from interlock.protocol.values import Environment
-
-
-@pytest.fixture
-def spec() -> DatabaseSpec:
-    """The database of the specification's ticket, PROJ-140."""
-    return DatabaseSpec(
-        engine=DatabaseEngine.POSTGRES,
-        engine_version="14",
-        instance_class="db.t3.medium",
-        storage_gb=100,
-        storage_type=StorageType.GP3,
-        multi_az=True,
-        backup_retention_days=7,
-        encryption_at_rest=True,
-        encryption_in_transit=True,
-        publicly_accessible=False,
-        environment=Environment.PRODUCTION,
-        region="ap-northeast-2",
-        vpc="prod-vpc",
-        security_group="db-sg",
-        identifier="prod-db-postgresql",
-    )
+from interlock.protocol.infrastructure import DatabaseSpec
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import pytest
 
 from interlock.agents.systems.terraform import Terraform
 from interlock.protocol.infrastructure import DatabaseSpec
+from specimens import PROJ_140
 
 
 @pytest.fixture
@@ -18,22 +19,5 @@ def terraform() -> Terraform:
 
 @pytest.fixture
 def spec() -> DatabaseSpec:
-    return DatabaseSpec.model_validate(
-        {
-            "engine": "postgres",
-            "engineVersion": "14.7",
-            "instanceClass": "db.t3.medium",
-            "storageGb": 100,
-            "storageType": "gp3",
-            "multiAz": True,
-            "backupRetentionDays": 7,
-            "encryptionAtRest": True,
-            "encryptionInTransit": True,
-            "publiclyAccessible": False,
-            "environment": "production",
-            "region": "ap-northeast-2",
-            "vpc": "prod-vpc",
-            "securityGroup": "db-sg",
-            "identifier": "prod-db-postgresql",
-        }
-    )
+    """PROJ-140 with a minor version, which the code must not pin."""
+    return PROJ_140.model_copy(update={"engine_version": "14.7"})
