@@ -41,7 +41,7 @@ def test_the_file_in_the_working_directory_is_read() -> None:
     assert settings.state_dir == Path("state")
     assert settings.backend.pool_size == 7
     assert settings.backend.replicas == 3
-    assert settings.chat.slack["#ops"].get_secret_value() == "https://hooks.example.com/1"
+    assert settings.chat.slack["ops"].get_secret_value() == "https://hooks.example.com/1"
 
 
 def test_the_environment_goes_before_the_file_and_flags_before_both(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,5 +197,6 @@ def test_what_toml_cannot_say_is_refused() -> None:
 
 
 def test_a_channel_may_be_written_with_its_sign() -> None:
-    chat = Settings.load({"chat": {"slack": {"#deployments": "https://hooks.example.com/1"}, "discord": {"ops": "x"}}}).chat
-    assert (list(chat.slack), list(chat.discord)) == (["deployments"], ["ops"])
+    webhooks = {"#deployments": "https://hooks.example.com/1", "ops": "https://hooks.example.com/2"}
+    chat = Settings.load({"chat": {"slack": webhooks, "discord": webhooks}}).chat
+    assert list(chat.slack) == list(chat.discord) == ["deployments", "ops"]

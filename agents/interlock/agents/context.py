@@ -87,7 +87,9 @@ class Context:
         except UnknownOutcomeError as error:
             if not repeatable:
                 raise
-            raise TransientError(f"{self.agent}: effect {key!r} is carried out again, it looks first: {error}") from error
+            raise TransientError(
+                f"{self.agent}: effect {key!r} is carried out again, it looks first: {error}"
+            ) from error
 
     async def _carry_out(self, operation: str, effect: Callable[[], Awaitable[T]], *, digest: str, again: bool) -> T:
         if again:

@@ -131,6 +131,8 @@ def test_an_estimate_beyond_the_budget_waits_for_a_person(monthly: int, risk: Ri
     [
         (story.AUTHOR, None, "own_change"),
         (story.AUTHOR.upper(), None, "own_change"),
+        (f" {story.AUTHOR}\N{NO-BREAK SPACE}", None, "own_change"),
+        ("devops-agent ", None, "not_a_person"),
         (story.REQUESTER, None, "own_change"),
         ("devops-agent", None, "not_a_person"),
         ("Some-Agent", None, "not_a_person"),

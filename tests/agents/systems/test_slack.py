@@ -71,6 +71,7 @@ async def test_text_mentions_nobody_and_is_shown_as_it_is(slack: SlackClient, ch
     assert message["mentions"] == []
     shown = "&lt;!channel&gt; &lt;@U123&gt; &lt;!subteam^S1|x&gt; a &amp; b &lt;https://x|y&gt;"
     assert message["body"]["blocks"][1]["text"]["text"] == f"• {shown}"
+    assert all(block["text"]["verbatim"] for block in message["body"]["blocks"])
 
 
 async def test_long_messages_are_cut_to_what_slack_takes(slack: SlackClient, chat: TestClient[Any, Any]) -> None:

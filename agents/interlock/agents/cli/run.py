@@ -40,8 +40,7 @@ def run(
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         settings = settings_of(context)
         if everyone:
-            config = context.find_root().obj or Path("interlock.toml")
-            anyio.run(_supervise, settings.state_dir.resolve(), config.resolve())
+            anyio.run(_supervise, settings.state_dir.resolve(), context.find_root().obj)
         else:
             anyio.run(_serve, settings, tuple(names or ()))
 
@@ -51,7 +50,7 @@ async def _serve(settings: Settings, names: tuple[str, ...]) -> None:
         await serve(agents, settings)
 
 
-async def _supervise(folder: Path, config: Path) -> None:
+async def _supervise(folder: Path, config: Path | None) -> None:
     await anyio.Path(folder).mkdir(parents=True, exist_ok=True)
     async with Cast(TEAM, config=config, directory=folder, environment=os.environ, broker=None):
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Gates"]
 
+import unicodedata
 from datetime import timedelta
 
 from interlock.agents.agent import Answer
@@ -144,12 +145,13 @@ class Gates(ChangeStates):
 
     def _refusal(self, decision: ApprovalGranted | ApprovalDenied) -> tuple[str, str] | None:
         gate = self.data.gates.get(decision.approval_id)
-        people = {name.casefold() for name in (self.data.author, self.data.requested_by) if name}
+        people = {_account(name) for name in (self.data.author, self.data.requested_by) if name}
+        approver = _account(decision.approver)
         if gate is None:
             return "unknown_approval", "no such approval was asked for in this change"
-        if decision.approver.casefold() in {*ALL_ROLES, POLICY} or decision.approver.casefold().endswith("-agent"):
+        if approver in {*ALL_ROLES, POLICY} or approver.endswith("-agent"):
             return "not_a_person", "agents do not approve"
-        if decision.approver.casefold() in people:
+        if approver in people:
             return "own_change", f"{decision.approver} asked for this change; someone else must decide"
         if gate.state is not ApprovalState.OPEN:
             return f"already_{gate.state}", f"this approval is {gate.state} and can not be decided again"
@@ -197,3 +199,8 @@ class Gates(ChangeStates):
                 reason=reason,
             )
         )
+
+
+def _account(name: str) -> str:
+    """Return a name as accounts are told apart: not by case, blanks or the width of letters."""
+    return "".join(unicodedata.normalize("NFKC", name).casefold().split())

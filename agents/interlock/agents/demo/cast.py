@@ -34,16 +34,20 @@ class Cast:
         self,
         names: Sequence[str],
         *,
-        config: Path,
+        config: Path | None,
         directory: Path,
         environment: Mapping[str, str],
         broker: PrivateBroker | None,
     ) -> None:
-        """`config` and `environment` are what each child is configured by; logs are written to `directory`."""
+        """`config` and `environment` are what each child is configured by, as this process would be here.
+
+        Logs are written to `directory`.
+        """
         self._names = names
-        self._config = config
+        self._config = ("--config", str(config)) if config else ()
         self._directory = directory
         self._environment = environment
+        self._here = Path.cwd()
         self._broker = broker
         self._children: dict[str, PrivateProcess] = {}
         self._restarts = 0
@@ -77,11 +81,11 @@ class Cast:
         await self._stack.__aexit__(kind, error, trace)
 
     async def _start(self, name: str) -> None:
-        command = [sys.executable, "-m", "interlock.agents.cli", "--config", str(self._config), "run", name]
+        command = [sys.executable, "-m", "interlock.agents.cli", *self._config, "run", name]
         self._children[name] = await PrivateProcess.start(
             command,
             environment=self._environment,
-            directory=self._directory,
+            directory=self._here,
             console=self._directory / f"{name}.log",
         )
         self._publish_processes()

@@ -157,7 +157,7 @@ class Demo:
 
 _NOTES = (
     "AWS, Jira, Kubernetes and chat were emulators on this machine, spoken to by the same clients as in production.",
-    "Terraform's AWS provider was not run: the code was held to `terraform fmt`, and the direct AWS engine applied it.",
+    "Terraform's AWS provider was not run: the direct AWS engine applied the plan.",
 )
 
 

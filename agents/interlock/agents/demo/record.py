@@ -81,7 +81,9 @@ async def gather(settings: Settings, *, issue: str, said: Sequence[Envelope[Any]
 
 async def _ticket(settings: Settings, issue: str) -> Ticket:
     section = settings.jira
-    client = JiraClient(section.url, user=section.user, token=section.token.get_secret_value(), cloud=section.cloud)
+    client = JiraClient(
+        section.url, user=section.user or None, token=section.token.get_secret_value(), cloud=section.cloud
+    )
     try:
         return Ticket.of(await client.issue(issue), history=await client.history(issue))
     finally:

@@ -1,7 +1,8 @@
 """Slack by incoming webhooks: notifications as blocks, in which only our own mentions are mentions.
 
 Sources: Slack API, "Sending messages using incoming webhooks", "Formatting text for app surfaces" (escape `&`, `<`,
-`>`), "Block Kit: section block" (3,000 characters), "Mentioning groups" (`<!subteam^ID>`, `<!channel>`).
+`>`), "Block Kit: section block" (3,000 characters), "Mentioning groups" (`<!subteam^ID>`, `<!channel>`),
+"Text object" (`verbatim`).
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ class SlackClient:
         sections = [heading, *_packed(notification.lines)]
         if notification.link:
             sections.append(f"<{notification.link.translate(_ESCAPES)}|Open>")
-        blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": text}} for text in sections]
+        # Verbatim: Slack then makes no link and no mention of words that look like an address or a channel's name.
+        texts = ({"type": "mrkdwn", "text": text, "verbatim": True} for text in sections)
+        blocks = [{"type": "section", "text": text} for text in texts]
         await self._webhooks.post(notification.kind.channel, {"text": heading, "blocks": blocks})
 
     async def aclose(self) -> None:

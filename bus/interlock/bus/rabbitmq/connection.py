@@ -84,7 +84,8 @@ class Connection:
                     await channel.initialize()
                 except (*_FAILURES, aiormq.exceptions.ChannelInvalidStateError) as error:
                     self._last_error = error
-                    await self._discard()
+                    if connection is self._live:  # else somebody has replaced it already
+                        await self._discard()
                 else:
                     return channel
         raise BrokerUnavailableError(

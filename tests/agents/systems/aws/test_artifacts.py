@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import anyio
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from pydantic import SecretStr
 
-from interlock.agents.systems.aws import ArtifactStore, Aws
-from interlock.protocol.errors import PermanentError, UsageError
+from interlock.agents.systems.aws import ArtifactStore, Aws, AwsSettings
+from interlock.protocol.errors import PermanentError, TransientError, UsageError
 
 FILES = {"main.tf": b'resource "aws_db_instance" "production" {}\n', "plans/test.json": b"{}"}
 
@@ -109,3 +112,23 @@ async def test_agents_that_start_together_agree_on_one_bucket(aws: Aws) -> None:
 
     revision = await together[0].put("PROJ-140", FILES)
     assert await together[-1].read(revision.address) == FILES
+
+
+async def test_a_file_whose_answer_was_lost_may_be_stored_again(store: ArtifactStore, aws: Aws) -> None:
+    async def broken(_: web.Request) -> web.Response:
+        return web.Response(status=500)
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", broken)
+    async with TestServer(application) as server:
+        account = AwsSettings(
+            region=aws.region,
+            endpoint_url=str(server.make_url("/")),
+            access_key_id="sandbox",
+            secret_access_key=SecretStr("sandbox"),
+        )
+        async with Aws(account) as unreliable:
+            with pytest.raises(TransientError, match="store it again"):
+                await ArtifactStore(unreliable, bucket="interlock-artifacts").put("PROJ-140", FILES)
+    revision = await store.put("PROJ-140", FILES)
+    assert await store.read(revision.address) == FILES
