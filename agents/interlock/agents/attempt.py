@@ -114,7 +114,8 @@ class Attempts:
 
     async def _answer(self, claim: Claim, envelope: Envelope[Message]) -> Commit:
         message, deadline = envelope.payload, envelope.deadline
-        if isinstance(message, Request) and deadline is not None and self._clock.now() > deadline:
+        fresh = claim.attempt == 1 and isinstance(message, Request)  # what was begun is brought to an end
+        if fresh and deadline is not None and self._clock.now() > deadline:
             _log.warning("%s leaves %s %s: its deadline has passed", self._agent.name, envelope.type, envelope.id)
             missed = DeadlineExceeded(request_id=envelope.id, request_type=envelope.type, deadline=deadline)
             return self._commit(claim, envelope, missed)

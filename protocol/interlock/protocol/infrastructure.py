@@ -80,10 +80,19 @@ class DatabaseSpec(Value):
         return self
 
     @property
+    def is_production(self) -> bool:
+        """Whether people have to approve what is done to it."""
+        return self.environment is Environment.PRODUCTION
+
+    @property
+    def has_default_name(self) -> bool:
+        """Whether the ticket gave it no identifier of its own: it is its environment's one database of this engine."""
+        return self.identifier == f"{self.environment.prefix}-db-{self.engine.slug}"
+
+    @property
     def secret_name(self) -> str:
         """The secret that holds the credentials, e.g. `prod/database/credentials`."""
-        default = f"{self.environment.prefix}-db-{self.engine.slug}"
-        middle = "database" if self.identifier == default else self.identifier
+        middle = "database" if self.has_default_name else self.identifier
         return f"{self.environment.prefix}/{middle}/credentials"
 
     @property

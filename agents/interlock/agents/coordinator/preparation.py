@@ -106,7 +106,8 @@ class Preparation(Gates):
     def progressed(self, progress: TaskProgress) -> None:
         """An agent reports a step; some of them are states of the change."""
         state = _PROGRESS.get((self.state, progress.step))
-        if state is not None:
+        reporter = SECURITY if progress.step == "in_review" else DEVOPS
+        if state is not None and self.occasion.sender == reporter:
             self.goto(state)
 
     @on(TaskAccepted, source=ANY_STATE)

@@ -168,8 +168,8 @@ class HandingOver:
             "host": SecretStr(credentials.host or ""),
             "port": SecretStr(str(credentials.port or "")),
         }
-        await kubernetes.ensure_secret(target.namespace, target.database_secret, data=data)
-        for name in target.secrets:
+        await kubernetes.ensure_secret(target.namespace, target.database_secret(spec), data=data)
+        for name in target.secrets_with(spec):
             if await kubernetes.secret_keys(target.namespace, name) is None:
                 raise PermanentError(f"secret {name} is missing in namespace {target.namespace}; create it first")
 
@@ -181,7 +181,7 @@ class HandingOver:
             cluster=target.cluster,
             namespace=target.namespace,
             resources=EnvironmentResources(cpu=target.cpu, memory=target.memory, replicas=target.replicas),
-            secrets=target.secrets,
+            secrets=target.secrets_with(request.spec),
             monitoring=ConfigurationMonitoring(
                 prometheus_url=target.prometheus_url, grafana_dashboard=target.grafana_dashboard
             ),

@@ -34,6 +34,9 @@ class Requirements:
         if issue.status == _FINISHED:
             reason = f"{issue.key} is {_FINISHED} already; reopen it to have it carried out again"
             return TaskDeclined(code="already_done", reason=reason)
+        if not issue.reporter:
+            reason = f"{issue.key} has no reporter, so nobody could be kept from approving a change of their own"
+            return TaskDeclined(code="no_reporter", reason=reason)
         match analyse(issue.key, issue.summary, issue.description, issue.labels, answers=request.answers):
             case Analysed() as found:
                 return RequirementsAnalysed(
@@ -42,7 +45,7 @@ class Requirements:
                     environment=found.environment,
                     budget=found.budget,
                     timeline=found.timeline,
-                    author=issue.reporter or "unknown",
+                    author=issue.reporter,
                 )
             case NeedsInput(missing=missing):
                 await self._ask(issue.key, missing, context)

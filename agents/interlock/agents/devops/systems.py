@@ -14,6 +14,7 @@ from interlock.agents.systems.kubernetes import KubernetesPort
 from interlock.agents.systems.notification import ChatPort
 from interlock.agents.systems.provisioning import ProvisioningEngine
 from interlock.agents.systems.terraform.cli import Terraform
+from interlock.protocol.infrastructure import DatabaseSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +26,21 @@ class DeploymentTarget:
     cpu: str = "2000m"
     memory: str = "4Gi"
     replicas: int = 3
-    database_secret: str = "database-credentials"  # noqa: S105 - a secret's name
     secrets: tuple[str, ...] = ("database-credentials", "api-keys", "jwt-secret")
+    """What applications need there; the first is the one that holds production's database credentials."""
     prometheus_url: str = "https://prometheus.example.com"
     grafana_dashboard: str = "https://grafana.example.com/d/app-metrics"
+
+    def database_secret(self, spec: DatabaseSpec) -> str:
+        """Return the secret for a database's credentials: one of its own, but for the one production database.
+
+        Another environment, or a second database, must never overwrite what production connects with.
+        """
+        return self.secrets[0] if spec.has_default_name and spec.is_production else f"{spec.identifier}-credentials"
+
+    def secrets_with(self, spec: DatabaseSpec) -> tuple[str, ...]:
+        """Return the names of the secrets that an application using this database needs."""
+        return (self.database_secret(spec), *self.secrets[1:])
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Literal
 
 from interlock.agents.agent import Agent, Answer, to
 from interlock.agents.context import Context
+from interlock.agents.security.plan_bytes import matches_bytes
 from interlock.agents.security.review import review_plan
 from interlock.agents.systems.aws.artifacts import ArtifactStore
 from interlock.agents.systems.aws.inspection import inspect
@@ -34,7 +35,7 @@ def security_agent(artifacts: ArtifactStore, aws: Aws) -> Agent:
             checks = tuple(
                 check.model_copy(update={"id": check.id if environment is not Environment.TEST else f"test-{check.id}"})
                 for environment, plan in bundle.plans.items()
-                for check in review_plan(plan.spec, plan.changes)
+                for check in (matches_bytes(plan), *review_plan(plan.spec, plan.changes))
             )
             result = _result(request, "plan", checks, digest=_revision(request.terraform))
         else:

@@ -241,6 +241,7 @@ class InfrastructureApplied(Reply, type="infrastructure_applied", route=_REPORT)
     environment: Environment
     plan_digest: Digest
     state_serial: Annotated[int, Field(ge=0)]
+    """Grows with every apply of this executor; Terraform keeps a serial of its own in its state."""
     outputs_ref: ShortText
     engine: Identifier
     resources: tuple[AppliedResource, ...]
