@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
+from urllib.parse import unquote, urlsplit
 
 import anyio
 from anyio.abc import TaskGroup
@@ -22,12 +23,14 @@ from interlock.agents.runtime import Runtime
 from interlock.agents.settings import Settings
 from interlock.agents.team import build_agents
 from interlock.bus.clock import Clock, SystemClock
+from interlock.bus.errors import NotPermittedError
 from interlock.bus.memory import MemoryBroker
 from interlock.bus.private_broker import PrivateBroker
 from interlock.bus.rabbitmq.definitions import ADMIN, definitions
 from interlock.bus.rabbitmq.transport import RabbitTransport
 from interlock.bus.store.sqlite import SqliteStore
 from interlock.bus.transport import AgentQueue, Topology, Transport
+from interlock.protocol.errors import UsageError
 from interlock.protocol.roles import ALL_ROLES, CONSOLE, TEAM
 
 _TOPOLOGY = Topology(agents=tuple(AgentQueue(name) for name in ALL_ROLES))
@@ -133,7 +136,8 @@ class RabbitStage:
             file.touch(mode=0o600)
             file.write_text(render_toml(members), encoding="utf-8")
             self.settings: Settings = SandboxSettings.load(members)
-            await _declare(admin)
+            _refuse_shared_login(self.settings)
+            await _declare(admin or self.settings.broker_urls(CONSOLE)[0])
             self.console = await RabbitTransport.connect(self.settings.broker_urls(CONSOLE), identity=CONSOLE)
             stack.push_async_callback(self.console.aclose)
             self._cast = Cast(
@@ -148,11 +152,12 @@ class RabbitStage:
     ) -> None:
         await self._stack.__aexit__(kind, error, trace)
 
-    async def _open_broker(self, stack: AsyncExitStack) -> tuple[dict[str, Any], str]:
-        """Return the settings that lead to the broker, and the URL of a user who may declare queues."""
+    async def _open_broker(self, stack: AsyncExitStack) -> tuple[dict[str, Any], str | None]:
+        """Return the settings that lead to the broker, and the URL of a user who may declare queues, where known."""
         if self._url is not None:
             # A broker that was named is meant: who logs in there is the one thing that the machine's settings say.
-            return {"broker_url": [self._url], "broker": login(Settings.load().broker)}, self._url
+            admin = self._url if urlsplit(self._url).username else None
+            return {"broker_url": [self._url], "broker": login(Settings.load().broker)}, admin
         rows = definitions(allowed_rows(), observers=(CONSOLE,))
         self.broker = PrivateBroker(self._directory / "broker", definitions=rows)
         await anyio.Path(self._directory / "broker").mkdir(parents=True, exist_ok=True)
@@ -162,9 +167,24 @@ class RabbitStage:
         return {"broker_url": [url], "broker": {"passwords": passwords}}, self.broker.url()
 
 
+def _refuse_shared_login(settings: Settings) -> None:
+    """Agents prove who they are by their login: one for all of them would have every message refused."""
+    for name in ALL_ROLES:
+        for url in settings.broker_urls(name):
+            user = unquote(urlsplit(url).username or "guest")
+            if user != name:
+                raise UsageError(
+                    f"{name} would log in as {user}: give [broker.passwords] for {', '.join(ALL_ROLES)} in "
+                    "interlock.toml, as 'interlock broker up' writes them, or use --broker private"
+                )
+
+
 async def _declare(url: str) -> None:
+    """Declare the team's queues, unless this login may not: then whoever deployed the broker has done so."""
     transport = await RabbitTransport.connect(url, identity=ADMIN, journal=False)
     try:
         await transport.declare(_TOPOLOGY)
+    except NotPermittedError:
+        return
     finally:
         await transport.aclose()
