@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check format bench
+.PHONY: help demo setup test check format bench faults
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -34,6 +34,9 @@ format: $(INSTALLED) ## Format the code and repair what the linter can
 
 bench: $(INSTALLED) ## Measure the bus beside raw aio-pika and FastStream
 	$(BIN)/python tests/benchmarks/bus.py $(ARGS)
+
+faults: setup ## Kill agents and the broker at work, 30 times, and look for losses and doubles (ARGS="--seed 7")
+	$(BIN)/python tests/faults/kill_agents.py --kills 30 $(ARGS)
 
 $(INSTALLED): requirements.lock pyproject.toml deploy/make-venv.sh
 	@deploy/make-venv.sh $(VENV)

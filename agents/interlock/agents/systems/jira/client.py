@@ -16,7 +16,7 @@ import anyio
 import anyio.to_thread
 from jira import JIRA
 
-from interlock.agents.systems.jira import adf, jql
+from interlock.agents.systems.jira import adf, jql, wiki
 from interlock.agents.systems.jira.faults import ConnectionLostError, raised_as_interlock
 from interlock.agents.systems.jira.issue import Description, HistoryEntry, Issue, NewIssue, deduplication_label
 from interlock.agents.systems.jira.wire import Attachment, IssueDocument, Transition
@@ -136,23 +136,21 @@ class JiraClient:
         if not _MARKER.fullmatch(marker):
             raise UsageError(f"a comment's marker is 1 to 200 letters, digits and . _ : / -, not {marker!r}")
         reference = f"{_REFERENCE} {marker}"
-        content = f"{text.strip()}\n\n{reference}"
+        content = self._comment(f"{text.strip()}\n\n{reference}")
         async with self._writing:
             for comment in (await self.issue(key)).comments:
                 written = adf.plain_text(comment.body).strip()
                 if written.rsplit("\n", 1)[-1].strip() != reference:
                     continue
-                if _lines(written) != _lines(content):
+                if _lines(written) != _lines(adf.plain_text(content)):
                     await self._rewrite(key, comment.id, content)
                 return comment.id
-            raw: Any = await self._call(
-                f"comment on {key}", lambda jira: jira.add_comment(key, self._body(content)).raw
-            )
+            raw: Any = await self._call(f"comment on {key}", lambda jira: jira.add_comment(key, content).raw)
             return str(raw["id"])
 
-    async def _rewrite(self, key: str, comment: str, content: str) -> None:
+    async def _rewrite(self, key: str, comment: str, content: Description) -> None:
         action = f"update comment {comment} of {key}"
-        await self._call(action, lambda jira: jira.comment(key, comment).update(body=self._body(content)))
+        await self._call(action, lambda jira: jira.comment(key, comment).update(body=content))
 
     async def attach(self, key: str, filename: str, content: bytes) -> None:
         """See JiraPort."""
@@ -243,6 +241,10 @@ class JiraClient:
         if len(found) != 1:
             raise PermanentError(f"{len(found)} Jira accounts match {name!r}; name one by its e-mail address")
         return {"accountId": found[0]["accountId"]}
+
+    def _comment(self, markup: str) -> Description:
+        """Return a comment as this Jira takes it: wiki markup, or a document made of it."""
+        return wiki.to_document(markup) if self._cloud else markup
 
     def _body(self, text: Description) -> Any:
         return adf.from_text(text) if self._cloud and isinstance(text, str) else text
