@@ -33,7 +33,7 @@ class AgentHeartbeat(Event, type="agent_heartbeat", route=Route.of(ANY, ALL)):
 
 
 class AgentOffline(Event, type="agent_offline", route=Route.of(ANY, ALL)):
-    """An agent leaves in good order, or was found silent by the coordinator."""
+    """An agent leaves in good order. One that dies says nothing: its heartbeats stop."""
 
     name: AgentName
     last_seen: Timestamp
