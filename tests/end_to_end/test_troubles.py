@@ -16,7 +16,8 @@ from end_to_end.outside import Outside, ticket
 from interlock.agents.demo.record import Record
 from interlock.agents.demo.stage import MemoryStage
 from interlock.protocol.messages.approval import ApprovalRefused, ApprovalRequest
-from interlock.protocol.messages.change import ChangeConcluded, ChangeOutcome, DriftDetected, ReconciliationResult
+from interlock.protocol.messages.change import ChangeConcluded, ChangeOutcome
+from interlock.protocol.messages.provisioning import DriftDetected, ReconciliationResult
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ import pytest
 
 import interlock.protocol
 from interlock.protocol import codec, envelope, errors, ids, infrastructure, message, recording, roles, schemas, values
-from interlock.protocol.messages import approval, change, handoff, presence, task
+from interlock.protocol.messages import approval, change, handoff, presence, provisioning, task
 
 EXPORTED = [
     "CATALOGUE",
@@ -70,6 +70,7 @@ def test_no_released_message_is_ever_renamed_or_removed() -> None:
         infrastructure,
         message,
         presence,
+        provisioning,
         recording,
         roles,
         schemas,

@@ -9,7 +9,7 @@ from types import ModuleType
 
 from interlock.protocol.errors import InvalidMessageError, RejectionCode, UsageError
 from interlock.protocol.message import Event, Message, Reply, Request, Route
-from interlock.protocol.messages import approval, change, handoff, presence, task
+from interlock.protocol.messages import approval, change, handoff, presence, provisioning, task
 
 
 class Catalogue:
@@ -62,6 +62,6 @@ def _declared(module: ModuleType) -> Iterator[type[Message]]:
 
 
 CATALOGUE = Catalogue(
-    message for module in (presence, task, approval, change, handoff) for message in _declared(module)
+    message for module in (presence, task, approval, change, provisioning, handoff) for message in _declared(module)
 )
 """Every message that Interlock itself speaks."""

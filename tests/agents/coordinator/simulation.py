@@ -19,17 +19,19 @@ from interlock.protocol.messages.approval import ApprovalGranted, ApprovalRefuse
 from interlock.protocol.messages.change import (
     ChangeConcluded,
     DocumentationRequest,
-    InfrastructureApply,
     InfrastructureRequest,
     MonitoringRequest,
+    RequirementsAnalysisRequest,
+    TicketCloseRequest,
+)
+from interlock.protocol.messages.handoff import HandoffRequest
+from interlock.protocol.messages.provisioning import (
+    InfrastructureApply,
     PlanRequest,
     ReconciliationRequest,
     ReconciliationResult,
-    RequirementsAnalysisRequest,
-    TicketCloseRequest,
     VerificationRequest,
 )
-from interlock.protocol.messages.handoff import HandoffRequest
 from interlock.protocol.messages.task import (
     DeadlineExceeded,
     InputProvided,

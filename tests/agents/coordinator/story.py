@@ -34,17 +34,19 @@ from interlock.protocol.messages.change import (
     ChangeRequested,
     CostEstimateReady,
     DocumentationPublished,
+    MonitoringConfigured,
+    RequirementsAnalysed,
+    TicketClosed,
+)
+from interlock.protocol.messages.handoff import HandoffResult, SecurityReviewResult
+from interlock.protocol.messages.provisioning import (
     DriftDetected,
     InfrastructureApplied,
-    MonitoringConfigured,
     PlanReady,
     PlanSummary,
     ReconciliationResult,
-    RequirementsAnalysed,
-    TicketClosed,
     VerificationResult,
 )
-from interlock.protocol.messages.handoff import HandoffResult, SecurityReviewResult
 from interlock.protocol.roles import BACKEND, DEPLOY, QA, SECURITY
 from interlock.protocol.values import CheckResult, CheckVerdict, Environment
 from specimens import PROJ_140

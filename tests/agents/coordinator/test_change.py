@@ -18,12 +18,14 @@ from interlock.protocol.messages.change import (
     ChangeOutcome,
     ChangeRequested,
     EscalationRaised,
-    InfrastructureApply,
-    PlanRequest,
-    ReconciliationRequest,
     RequirementsAnalysisRequest,
     TicketClosed,
     TicketCloseRequest,
+)
+from interlock.protocol.messages.provisioning import (
+    InfrastructureApply,
+    PlanRequest,
+    ReconciliationRequest,
     VerificationRequest,
 )
 from interlock.protocol.messages.task import (

@@ -16,7 +16,7 @@ from interlock.bus.clock import VirtualClock
 from interlock.protocol.ids import new_id
 from interlock.protocol.infrastructure import DatabaseSpec
 from interlock.protocol.message import Message
-from interlock.protocol.messages.change import AppliedResource, InfrastructureApplied, InfrastructureApply
+from interlock.protocol.messages.provisioning import AppliedResource, InfrastructureApplied, InfrastructureApply
 from interlock.protocol.messages.task import TaskFailed, TaskProgress
 
 LIFETIME = timedelta(minutes=30)

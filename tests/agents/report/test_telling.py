@@ -16,8 +16,9 @@ from interlock.agents.report import Narrator
 from interlock.agents.report.sequence import sequence
 from interlock.agents.report.telling import telling
 from interlock.protocol import CATALOGUE, InvalidMessageError, Message, decode
-from interlock.protocol.messages.change import CostEstimateReady, PlanReady
+from interlock.protocol.messages.change import CostEstimateReady
 from interlock.protocol.messages.handoff import InfrastructureReady
+from interlock.protocol.messages.provisioning import PlanReady
 from interlock.protocol.recording import read
 from message_strategies import message_documents
 

@@ -6,7 +6,7 @@ import pytest
 
 from interlock.agents.security.review import review_plan
 from interlock.protocol.infrastructure import DatabaseSpec
-from interlock.protocol.messages.change import PropertyChange, ResourceChange
+from interlock.protocol.messages.provisioning import PropertyChange, ResourceChange
 from interlock.protocol.values import CheckVerdict
 
 DIRECT = {

@@ -9,8 +9,9 @@ from pydantic import Field
 from interlock.bus.store.records import ApprovalState
 from interlock.protocol.infrastructure import Budget, DatabaseSpec, Timeline
 from interlock.protocol.messages.approval import ApprovalSubject
-from interlock.protocol.messages.change import ChangeOutcome, CostEstimateReady, PlanReady
+from interlock.protocol.messages.change import ChangeOutcome, CostEstimateReady
 from interlock.protocol.messages.handoff import HandoffResult
+from interlock.protocol.messages.provisioning import PlanReady
 from interlock.protocol.messages.task import MissingInput
 from interlock.protocol.values import CheckResult, Digest, Environment, MessageId, Timestamp, Value
 

@@ -10,11 +10,10 @@ from interlock.agents.coordinator.states import ChangeStates
 from interlock.agents.workflow import on
 from interlock.protocol.infrastructure import DatabaseSpec
 from interlock.protocol.messages.approval import ApprovalSubject, Risk
-from interlock.protocol.messages.change import (
-    ChangeOutcome,
+from interlock.protocol.messages.change import ChangeOutcome, MonitoringRequest
+from interlock.protocol.messages.provisioning import (
     DriftDetected,
     InfrastructureApplied,
-    MonitoringRequest,
     ReconciliationRequest,
     ReconciliationResult,
     VerificationRequest,

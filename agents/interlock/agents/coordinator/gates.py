@@ -21,7 +21,8 @@ from interlock.protocol.messages.approval import (
     ApprovalSubject,
     Risk,
 )
-from interlock.protocol.messages.change import ChangeOutcome, InfrastructureApply
+from interlock.protocol.messages.change import ChangeOutcome
+from interlock.protocol.messages.provisioning import InfrastructureApply
 from interlock.protocol.roles import ALL_ROLES
 from interlock.protocol.values import Environment
 

@@ -16,11 +16,11 @@ from interlock.protocol.messages.change import (
     ChangeRequested,
     CostEstimateReady,
     InfrastructureRequest,
-    PlanReady,
     RequirementsAnalysed,
     RequirementsAnalysisRequest,
 )
 from interlock.protocol.messages.handoff import HandoffResult, SecurityReviewResult
+from interlock.protocol.messages.provisioning import PlanReady
 from interlock.protocol.messages.task import InputProvided, InputRequired, TaskAccepted, TaskProgress
 from interlock.protocol.roles import CONSOLE, DEVOPS, SECURITY
 from interlock.protocol.values import Environment

@@ -14,7 +14,8 @@ from interlock.agents.workflow import State, Workflow
 from interlock.bus.store.records import ApprovalState
 from interlock.protocol.infrastructure import DatabaseSpec
 from interlock.protocol.message import days, hours, minutes
-from interlock.protocol.messages.change import ChangeOutcome, PlanReady, PlanRequest, TicketCloseRequest
+from interlock.protocol.messages.change import ChangeOutcome, TicketCloseRequest
+from interlock.protocol.messages.provisioning import PlanReady, PlanRequest
 from interlock.protocol.roles import BACKEND, DEPLOY, DEVOPS, QA, SECURITY
 
 PEERS = (BACKEND, SECURITY, QA, DEPLOY)

@@ -12,7 +12,7 @@ from interlock.agents.devops.systems import DevopsSystems
 from interlock.agents.systems.plan_bundle import PlanBundle
 from interlock.agents.systems.provisioning import Plan, PlanStaleError
 from interlock.protocol.errors import PermanentError
-from interlock.protocol.messages.change import (
+from interlock.protocol.messages.provisioning import (
     AppliedResource,
     DriftDetected,
     InfrastructureApplied,

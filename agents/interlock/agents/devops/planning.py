@@ -18,8 +18,8 @@ from interlock.agents.systems.provisioning import Plan
 from interlock.agents.systems.terraform.rendering import render
 from interlock.protocol.infrastructure import DatabaseSpec
 from interlock.protocol.message import hours
-from interlock.protocol.messages.change import PlanReady, PlanRequest, PlanSummary
 from interlock.protocol.messages.handoff import PLAN_SCOPE, SecurityReviewRequest
+from interlock.protocol.messages.provisioning import PlanReady, PlanRequest, PlanSummary
 from interlock.protocol.roles import SECURITY
 from interlock.protocol.values import Environment
 

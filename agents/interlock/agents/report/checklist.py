@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from interlock.protocol.envelope import Envelope
-from interlock.protocol.messages.change import MonitoringConfigured, VerificationResult
+from interlock.protocol.messages.change import MonitoringConfigured
 from interlock.protocol.messages.handoff import (
     ConnectivityTestResult,
     DeploymentEnvironmentAcknowledged,
@@ -16,6 +16,7 @@ from interlock.protocol.messages.handoff import (
     InfrastructureAcknowledged,
     SecurityReviewResult,
 )
+from interlock.protocol.messages.provisioning import VerificationResult
 from interlock.protocol.values import AgentName, CheckResult, CheckVerdict
 
 _BY_SEVERITY = (CheckVerdict.FAIL, CheckVerdict.UNKNOWN, CheckVerdict.WAIVED, CheckVerdict.PASS)

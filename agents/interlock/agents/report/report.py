@@ -19,7 +19,8 @@ from interlock.bus.store.records import ApprovalRow, AuditRow
 from interlock.protocol.codec import encode
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.message import Message
-from interlock.protocol.messages.change import ChangeOutcome, CostEstimateReady, PlanReady
+from interlock.protocol.messages.change import ChangeOutcome, CostEstimateReady
+from interlock.protocol.messages.provisioning import PlanReady
 from interlock.protocol.messages.task import MissingInput
 from interlock.protocol.values import CheckVerdict, Timestamp, Value
 

@@ -15,18 +15,11 @@ from interlock.protocol.messages.change import (
     ChangeRequested,
     CostEstimateReady,
     DocumentationPublished,
-    DriftDetected,
     EscalationRaised,
-    InfrastructureApplied,
-    InfrastructureApply,
     MonitoringConfigured,
-    PlanReady,
-    ReconciliationResult,
     RequirementsAnalysed,
     TicketClosed,
     TicketCloseRequest,
-    VerificationRequest,
-    VerificationResult,
 )
 from interlock.protocol.messages.handoff import (
     ConnectivityTestRequest,
@@ -40,6 +33,15 @@ from interlock.protocol.messages.handoff import (
     SecurityReviewResult,
 )
 from interlock.protocol.messages.presence import AgentAnnounced, AgentOffline
+from interlock.protocol.messages.provisioning import (
+    DriftDetected,
+    InfrastructureApplied,
+    InfrastructureApply,
+    PlanReady,
+    ReconciliationResult,
+    VerificationRequest,
+    VerificationResult,
+)
 from interlock.protocol.messages.task import (
     DeadlineExceeded,
     InputProvided,

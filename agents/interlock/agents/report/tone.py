@@ -11,8 +11,9 @@ from typing import Any
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.message import Event, Message, Reply
 from interlock.protocol.messages.approval import ApprovalDenied, ApprovalRefused
-from interlock.protocol.messages.change import DriftDetected, EscalationRaised
+from interlock.protocol.messages.change import EscalationRaised
 from interlock.protocol.messages.presence import AgentAnnounced, AgentHeartbeat, AgentOffline
+from interlock.protocol.messages.provisioning import DriftDetected
 from interlock.protocol.messages.task import DeadlineExceeded, MessageRejected, TaskDeclined, TaskFailed
 
 _PRESENCE = (AgentAnnounced, AgentHeartbeat, AgentOffline)

@@ -7,7 +7,7 @@ __all__ = ["review_plan"]
 from collections.abc import Iterator, Sequence
 
 from interlock.protocol.infrastructure import DatabaseEngine, DatabaseSpec
-from interlock.protocol.messages.change import PropertyChange, ResourceChange
+from interlock.protocol.messages.provisioning import PropertyChange, ResourceChange
 from interlock.protocol.values import CheckResult, CheckVerdict, Environment
 
 _ANYWHERE = ("0.0.0.0/0", "::/0")

@@ -10,7 +10,7 @@ from interlock.agents.systems.aws.engine import AwsDirectEngine
 from interlock.agents.systems.provisioning import Plan, ProvisioningEngine, Reconciliation
 from interlock.agents.systems.terraform.engine import TerraformEngine
 from interlock.protocol.infrastructure import DatabaseSpec
-from interlock.protocol.messages.change import AppliedResource
+from interlock.protocol.messages.provisioning import AppliedResource
 from interlock.protocol.values import CheckResult
 
 _log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from interlock.agents.systems.provisioning import Plan
 from interlock.protocol.errors import PermanentError
 from interlock.protocol.infrastructure import DatabaseSpec
-from interlock.protocol.messages.change import ResourceChange
+from interlock.protocol.messages.provisioning import ResourceChange
 from interlock.protocol.values import Environment
 
 _CHANGES = TypeAdapter(tuple[ResourceChange, ...])

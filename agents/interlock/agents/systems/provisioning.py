@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 
 from interlock.protocol.errors import PermanentError
 from interlock.protocol.infrastructure import DatabaseSpec
-from interlock.protocol.messages.change import AppliedResource, ResourceChange
+from interlock.protocol.messages.provisioning import AppliedResource, ResourceChange
 from interlock.protocol.values import CheckResult
 
 

@@ -7,7 +7,7 @@ __all__ = ["plan"]
 from interlock.agents.report.markup import Markup, element, fragment
 from interlock.agents.report.report import Report
 from interlock.agents.report.sections.layout import code, empty, fold, section, table
-from interlock.protocol.messages.change import PropertyChange, ResourceChange
+from interlock.protocol.messages.provisioning import PropertyChange, ResourceChange
 
 _SIGNS = {"create": "+", "update": "~", "replace": "±", "destroy": "−", "none": "="}
 

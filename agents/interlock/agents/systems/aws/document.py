@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from interlock.protocol.errors import PermanentError
 from interlock.protocol.infrastructure import DatabaseSpec
-from interlock.protocol.messages.change import PropertyChange, ResourceChange
+from interlock.protocol.messages.provisioning import PropertyChange, ResourceChange
 
 
 class PlannedResource(BaseModel):

@@ -19,7 +19,7 @@ from interlock.agents.systems.aws.verification import verify
 from interlock.agents.systems.provisioning import Plan, PlanStaleError, Reconciliation, digest_of
 from interlock.protocol.errors import PermanentError, TransientError, UnknownOutcomeError
 from interlock.protocol.infrastructure import DatabaseSpec
-from interlock.protocol.messages.change import AppliedResource
+from interlock.protocol.messages.provisioning import AppliedResource
 from interlock.protocol.values import CheckResult
 
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, cast
 
-from interlock.protocol.messages.change import AppliedResource, PropertyChange, ResourceChange
+from interlock.protocol.messages.provisioning import AppliedResource, PropertyChange, ResourceChange
 
 _SENSITIVE = "(sensitive)"
 _UNKNOWN = "(known after apply)"

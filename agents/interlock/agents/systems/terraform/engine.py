@@ -25,7 +25,7 @@ from interlock.agents.systems.terraform.rendering import render
 from interlock.agents.systems.terraform.verification import verify_database
 from interlock.protocol.errors import PermanentError, TransientError, UsageError
 from interlock.protocol.infrastructure import DatabaseSpec
-from interlock.protocol.messages.change import AppliedResource
+from interlock.protocol.messages.provisioning import AppliedResource
 from interlock.protocol.values import CheckResult
 
 _STALE = ("Saved plan is stale", "Saved plan does not match the given state")
