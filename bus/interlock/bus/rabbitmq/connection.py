@@ -19,6 +19,7 @@ import aio_pika
 import aiormq
 import anyio
 from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.connection import make_url
 
 from interlock.bus.clock import Clock
 from interlock.bus.errors import BrokerUnavailableError, LoginRefusedError
@@ -133,29 +134,43 @@ class Connection:
         return False
 
     async def _try(self, index: int) -> bool:
+        connection = aio_pika.Connection(
+            make_url(self._urls[index], heartbeat=self._heartbeat),
+            client_properties={"connection_name": self._identity},
+            heartbeat=self._heartbeat,
+        )
         try:
-            self._live = await aio_pika.connect(
-                self._urls[index],
-                timeout=_ATTEMPT_TIMEOUT,
-                heartbeat=self._heartbeat,
-                client_properties={"connection_name": self._identity},
-            )
+            await connection.connect(timeout=_ATTEMPT_TIMEOUT)
         except _REFUSALS as error:
+            await _close(connection)
             raise LoginRefusedError(
                 f"{self._addresses[index]} refused the credentials of {self._identity}; "
                 "check the URL's user and password against the broker's definitions"
             ) from error
         except _FAILURES as error:
+            await _close(connection)
             self._last_error = error
             return False
+        except BaseException:
+            await _close(connection)
+            raise
+        self._live = connection
         return True
 
     async def _discard(self) -> None:
         live, self._live = self._live, None
-        if live is None:
-            return
-        with anyio.move_on_after(_CLOSE_TIMEOUT), suppress(*_FAILURES):
-            await live.close()
+        if live is not None:
+            await _close(live)
+
+
+async def _close(connection: AbstractConnection) -> None:
+    """Close within a bound, also when cancelled: one that is left open closes itself at a moment of its own."""
+    with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True), suppress(*_FAILURES):
+        await connection.close()
+    if not connection.is_closed:
+        # The first call has let go of the socket; without this one it would close itself once more when collected.
+        with anyio.CancelScope(shield=True), suppress(*_FAILURES):
+            await connection.close()
 
 
 async def underlay(channel: AbstractChannel) -> aiormq.Channel:
