@@ -34,6 +34,12 @@ async def test_a_question_without_an_answer_exits_3(tmp_path: Path) -> None:
     assert {gap["field"] for gap in document["missing"]} >= {"engineVersion", "vpc", "multiAz"}
 
 
+async def test_a_ticket_that_is_an_atlassian_document_is_accepted(tmp_path: Path) -> None:
+    ended = await demonstrate(tmp_path, "--ticket", FIXTURES / "english-adf.json")
+
+    assert (ended.ran.returncode, ended.document["outcome"]) == (0, "accepted"), ended.ran.stderr.decode()
+
+
 async def test_an_approval_that_nobody_gives_exits_3(tmp_path: Path) -> None:
     ended = await demonstrate(tmp_path, "--ticket", FIXTURES / "over-budget.json")
 

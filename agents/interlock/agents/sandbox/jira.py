@@ -87,9 +87,14 @@ def jira_application(
 def seed_issue(application: web.Application, fields: Json, *, key: str | None = None, author: str) -> str:
     """Add an issue as if `author` had created it, under a key of choice, and return the key.
 
-    `fields` are plain: `project`, `issuetype`, `summary`, `description`, `assignee`, `labels`, `priority`.
+    `fields` are plain: `project`, `issuetype`, `summary`, `description`, `assignee`, `labels`, `priority`. A
+    description that is an Atlassian document is kept as one, as Jira Cloud would answer it.
     """
-    return application[STATE].create(fields, author=author, key=key).key
+    document = fields["description"] if isinstance(fields.get("description"), dict) else None
+    issue = application[STATE].create(fields | ({"description": ""} if document else {}), author=author, key=key)
+    if document is not None:
+        issue.fields["description"] = document
+    return issue.key
 
 
 @web.middleware
