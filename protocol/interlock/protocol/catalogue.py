@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["CATALOGUE", "Catalogue"]
+__all__ = ["CATALOGUE", "Catalogue", "declared_in"]
 
 from collections.abc import Iterable, Iterator
 from types import ModuleType
 
 from interlock.protocol.errors import InvalidMessageError, RejectionCode, UsageError
-from interlock.protocol.message import Event, Message, Reply, Request, Route
+from interlock.protocol.message import ALL, ANY, Event, Message, Reply, Request, Route
 from interlock.protocol.messages import approval, change, handoff, presence, provisioning, task
 
 
@@ -48,12 +48,22 @@ class Catalogue:
         """Return a catalogue that knows these as well."""
         return Catalogue((*self, *classes))
 
+    def agents(self) -> frozenset[str]:
+        """Return every agent that a route names, people's console included."""
+        named = (
+            names
+            for message in self
+            for names in (message.declaration.route.senders, message.declaration.route.receivers)
+        )
+        return frozenset().union(*named) - {ANY, ALL}
+
     def routes(self) -> dict[str, Route]:
         """Return who may send each type to whom; of several versions, the latest one's."""
         return {message.declaration.type: message.declaration.route for message in self}
 
 
-def _declared(module: ModuleType) -> Iterator[type[Message]]:
+def declared_in(module: ModuleType) -> Iterator[type[Message]]:
+    """Return the concrete message classes that a module exports in its `__all__`."""
     abstract = {Message, Request, Reply, Event}
     for name in module.__all__:
         value = getattr(module, name)
@@ -62,6 +72,6 @@ def _declared(module: ModuleType) -> Iterator[type[Message]]:
 
 
 CATALOGUE = Catalogue(
-    message for module in (presence, task, approval, change, provisioning, handoff) for message in _declared(module)
+    message for module in (presence, task, approval, change, provisioning, handoff) for message in declared_in(module)
 )
 """Every message that Interlock itself speaks."""
