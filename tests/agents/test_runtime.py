@@ -17,6 +17,7 @@ from interlock.agents.runtime import Runtime, RuntimeSettings
 from interlock.bus.clock import VirtualClock
 from interlock.bus.errors import BrokerUnavailableError
 from interlock.bus.memory import MemoryBroker, MemoryTransport
+from interlock.bus.store.records import Repair
 from interlock.bus.store.sqlite import SqliteStore
 from interlock.bus.store.writer import StoreUnavailableError
 from interlock.protocol.envelope import MAX_HOPS
@@ -160,7 +161,7 @@ async def test_a_dead_request_that_is_revived_can_still_be_answered(scripted: Sc
         await place.until(lambda: place.told)
         scripted.repaired = True
         (dead,) = await store.dead()
-        await store.revive(dead.seq)
+        await store.revive(dead.seq, Repair(by="dana"))
         await place.until(lambda: len(place.told) == 2)
         assert place.answers[1] == Answer(text="defect")
         assert not runtime.is_stopping

@@ -11,7 +11,7 @@ import pytest
 
 from interlock.bus.clock import VirtualClock
 from interlock.bus.errors import LeaseLostError, StoreConflictError
-from interlock.bus.store.records import Commit, Receipt
+from interlock.bus.store.records import Commit, Receipt, Repair
 from interlock.bus.store.sqlite import SqliteStore
 from interlock.protocol.errors import UsageError
 from store_rows import START, claim_one, incoming, outgoing, workflow
@@ -135,7 +135,7 @@ async def test_the_dead_keep_their_history_and_can_be_revived(store: SqliteStore
     (dead,) = await store.dead()
     assert (dead.message.message_id, dead.attempts, dead.errors) == ("m1", 2, ("first", "second"))
     assert [message.message_id for message in await store.unsent(limit=9)] == ["declined"]
-    await store.revive(dead.seq)
+    await store.revive(dead.seq, Repair(by="dana"))
     assert await store.dead() == ()
     revived = await claim_one(store)
     assert revived.attempt == 1
@@ -148,15 +148,15 @@ async def test_a_revived_message_waits_for_the_one_that_is_being_worked_on(store
     await store.receive(incoming("m2"))
     await store.bury(await claim_one(store), error="no")
     second = await claim_one(store)
-    await store.revive((await store.dead())[0].seq)
+    await store.revive((await store.dead())[0].seq, Repair(by="dana"))
     assert await store.claim(limit=9, lease=30.0) == ()
     await store.finish(second, Commit())
     assert (await claim_one(store)).message.message_id == "m1"
 
 
 async def test_only_the_dead_can_be_revived(store: SqliteStore) -> None:
-    with pytest.raises(UsageError, match="message number 7 is not among the dead"):
-        await store.revive(7)
+    with pytest.raises(UsageError, match=r"message number 7 is not among the dead \(it is unknown\)"):
+        await store.revive(7, Repair(by="dana"))
 
 
 async def test_a_commit_that_fails_leaves_the_message_claimed_and_nothing_written(store: SqliteStore) -> None:

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from interlock.bus.clock import VirtualClock
 from interlock.bus.errors import LeaseLostError
-from interlock.bus.store.records import Claim, Commit, Receipt
+from interlock.bus.store.records import Claim, Commit, Receipt, Repair
 from interlock.bus.store.sqlite import SqliteStore
 from store_rows import incoming
 
@@ -154,7 +154,7 @@ class InboxMachine(RuleBasedStateMachine):
     @rule()
     def revive(self) -> None:
         for dead in self.run(self.store.dead(limit=1)):
-            self.run(self.store.revive(dead.seq))
+            self.run(self.store.revive(dead.seq, Repair(by="dana")))
             line = next(line for line in self.model.lines if line.message_id == dead.message.message_id)
             line.state, line.attempts, line.not_before = "ready", 0, 0.0
 

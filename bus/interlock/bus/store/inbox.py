@@ -6,8 +6,8 @@ __all__ = [
     "bury",
     "claim",
     "counts",
-    "dead",
     "finish",
+    "message_of",
     "next_due",
     "prune",
     "receive",
@@ -15,7 +15,6 @@ __all__ = [
     "release",
     "renew",
     "retry",
-    "revive",
     "void_leases",
 ]
 
@@ -26,8 +25,7 @@ from dataclasses import replace
 
 from interlock.bus.errors import LeaseLostError
 from interlock.bus.store.moments import from_micros, to_micros
-from interlock.bus.store.records import Claim, DeadRow, InboxMessage, Receipt
-from interlock.protocol.errors import UsageError
+from interlock.bus.store.records import Claim, InboxMessage, Receipt
 
 _DAY = 86_400_000_000
 
@@ -82,7 +80,7 @@ def claim(connection: sqlite3.Connection, *, limit: int, until: int, now: int) -
         return ()
     (last,) = connection.execute("UPDATE owner SET fence = fence + ? RETURNING fence", (len(rows),)).fetchone()
     claims = tuple(
-        Claim(row["seq"], _message(row), row["attempts"] + 1, fence, from_micros(until))
+        Claim(row["seq"], message_of(row), row["attempts"] + 1, fence, from_micros(until))
         for fence, row in enumerate(rows, start=last - len(rows) + 1)
     )
     connection.executemany(
@@ -134,21 +132,6 @@ def void_leases(connection: sqlite3.Connection, *, now: int) -> int:
     return len(rows)
 
 
-def dead(connection: sqlite3.Connection, *, limit: int) -> tuple[DeadRow, ...]:
-    """Return the dead with their histories."""
-    rows = connection.execute("SELECT * FROM inbox WHERE state = 'dead' ORDER BY seq LIMIT ?", (limit,)).fetchall()
-    return tuple(DeadRow(row["seq"], _message(row), row["attempts"], _history(connection, row["seq"])) for row in rows)
-
-
-def revive(connection: sqlite3.Connection, *, seq: int) -> None:
-    """Make a dead message ready; its history stays, its attempts start anew."""
-    revived = connection.execute(
-        "UPDATE inbox SET state = 'ready', attempts = 0, ended_at = NULL WHERE seq = ? AND state = 'dead'", (seq,)
-    )
-    if not revived.rowcount:
-        raise UsageError(f"message number {seq} is not among the dead; list them to see which are")
-
-
 def next_due(connection: sqlite3.Connection) -> int | None:
     """Return when the first retry becomes due or lease runs out; a retry that is held back does not count."""
     row = connection.execute(
@@ -161,10 +144,12 @@ def next_due(connection: sqlite3.Connection) -> int | None:
 
 
 def counts(connection: sqlite3.Connection) -> tuple[int, int, int]:
-    """Return how many messages are ready, leased and dead."""
+    """Return how many messages are ready, leased, and dead and not repaired yet."""
     row = connection.execute(
         "SELECT (SELECT count(*) FROM inbox WHERE state = 'ready'), "
-        "(SELECT count(*) FROM inbox WHERE state = 'leased'), (SELECT count(*) FROM inbox WHERE state = 'dead')"
+        "(SELECT count(*) FROM inbox WHERE state = 'leased'), "
+        "(SELECT count(*) FROM inbox WHERE state = 'dead') "
+        "- (SELECT count(*) FROM repair WHERE action IN ('drop', 'edit'))"
     ).fetchone()
     return (row[0], row[1], row[2])
 
@@ -217,12 +202,8 @@ def _blame(connection: sqlite3.Connection, seq: int, *, error: str, now: int) ->
     connection.execute("INSERT INTO failure(seq, at, error) VALUES (?, ?, ?)", (seq, now, error))
 
 
-def _history(connection: sqlite3.Connection, seq: int) -> tuple[str, ...]:
-    rows = connection.execute("SELECT error FROM failure WHERE seq = ? ORDER BY number", (seq,))
-    return tuple(row["error"] for row in rows)
-
-
-def _message(row: sqlite3.Row) -> InboxMessage:
+def message_of(row: sqlite3.Row) -> InboxMessage:
+    """Return what was received."""
     return InboxMessage(
         message_id=row["message_id"],
         sender=row["sender"],

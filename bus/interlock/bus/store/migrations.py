@@ -291,4 +291,27 @@ MIGRATIONS: tuple[Migration, ...] = (
             """,
         ),
     ),
+    Migration(
+        7,
+        "repairs",
+        (
+            # A dropped or replaced message stays `dead` in the inbox: what people did about it stands here.
+            """
+            CREATE TABLE repair(
+                number INTEGER PRIMARY KEY,
+                seq INTEGER NOT NULL REFERENCES inbox(seq) ON DELETE CASCADE,
+                key TEXT,
+                action TEXT NOT NULL CHECK (action IN ('retry', 'drop', 'edit')),
+                at INTEGER NOT NULL,
+                actor TEXT NOT NULL,
+                reason TEXT NOT NULL,
+                replacement_id TEXT UNIQUE,
+                CHECK ((action = 'edit') = (replacement_id IS NOT NULL)),
+                UNIQUE (seq, key)
+            ) STRICT
+            """,
+            "CREATE INDEX repair_of ON repair(seq)",
+            "CREATE UNIQUE INDEX repair_end ON repair(seq) WHERE action IN ('drop', 'edit')",
+        ),
+    ),
 )

@@ -19,6 +19,8 @@ from interlock.bus.store.records import (
     InboxMessage,
     OutboxMessage,
     Receipt,
+    RejectionRow,
+    Repair,
     StoreCounts,
     WorkflowRow,
 )
@@ -74,12 +76,41 @@ class Store(Protocol):
         """Write something that no message caused, such as a command line's request or a heartbeat."""
         ...
 
-    async def dead(self, *, limit: int = 100) -> tuple[DeadRow, ...]:
-        """Return the dead, oldest first."""
+    async def dead(self, *, limit: int = 100, after: int = 0, settled: bool = False) -> tuple[DeadRow, ...]:
+        """Return the dead that wait for a repair, oldest first, from the first number beyond `after`.
+
+        With `settled` also those that were dropped or replaced.
+        """
         ...
 
-    async def revive(self, seq: int) -> None:
-        """Make a dead message ready again with all its attempts. Raises UsageError when it is not among the dead."""
+    async def letter(self, seq: int) -> DeadRow | None:
+        """Return one message of the inbox with its history, dead or not; None when no such number is known."""
+        ...
+
+    async def revive(self, seq: int, repair: Repair) -> None:
+        """Make a dead message ready again with all its attempts; the repair joins its history and the audit trail.
+
+        Raises UsageError when it is not among the dead, unless it was revived under the same key before.
+        """
+        ...
+
+    async def drop(self, seq: int, repair: Repair) -> None:
+        """Leave a dead message unhandled for good: it is kept, with the repair, and its id stays known.
+
+        Raises UsageError as `revive` does.
+        """
+        ...
+
+    async def replace(self, seq: int, replacement: InboxMessage, repair: Repair) -> None:
+        """Take a message in instead of a dead one, which is kept as `replaced`; both know of each other.
+
+        The replacement comes last in its conversation. Raises UsageError as `revive` does, and when the replacement's
+        id is known already.
+        """
+        ...
+
+    async def rejections(self) -> tuple[RejectionRow, ...]:
+        """Return why messages were parked, the latest first; by the hash of their bodies."""
         ...
 
     async def unsent(self, *, limit: int) -> tuple[OutboxMessage, ...]:
@@ -159,7 +190,8 @@ class Store(Protocol):
     async def prune(self, older_than: datetime) -> int:
         """Delete handled and sent messages that ended before this moment, and return how many; not one transaction.
 
-        What is de-duplicated stays known. The dead, workflows, approvals, effects and the audit trail are kept.
+        What is de-duplicated stays known. The dead with their repairs, workflows, approvals, effects and the audit
+        trail are kept.
         """
         ...
 

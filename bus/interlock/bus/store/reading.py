@@ -15,10 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from interlock.bus.store import approvals, audit, workflows
+from interlock.bus.store import approvals, audit, dead, workflows
 from interlock.bus.store.migrations import MIGRATIONS
 from interlock.bus.store.moments import from_micros
-from interlock.bus.store.records import ApprovalRow, AuditRow, TimerRow, WorkflowRow
+from interlock.bus.store.records import ApprovalRow, AuditRow, DeadRow, RejectionRow, TimerRow, WorkflowRow
 from interlock.bus.store.writer import StoreUnavailableError
 from interlock.protocol.errors import UsageError
 
@@ -109,6 +109,21 @@ class StoreReader:
         """Return a conversation's audit trail, or the whole of it, in order."""
         with self._reading() as db:
             return audit.trail(db, conversation_id)
+
+    def dead(self, *, limit: int = 100, after: int = 0, settled: bool = False) -> tuple[DeadRow, ...]:
+        """Return the dead, oldest first; see `Store.dead`."""
+        with self._reading() as db:
+            return dead.listed(db, limit=limit, after=after, settled=settled)
+
+    def letter(self, seq: int) -> DeadRow | None:
+        """Return one message of the inbox with its history, dead or not."""
+        with self._reading() as db:
+            return dead.letter(db, seq=seq)
+
+    def rejections(self) -> tuple[RejectionRow, ...]:
+        """Return why messages were parked, the latest first."""
+        with self._reading() as db:
+            return dead.rejections(db)
 
     def inbox_state(self, message_id: str) -> str | None:
         """Return what became of a message: `ready`, `leased`, `done` or `dead`; None when it is not in the inbox."""

@@ -12,9 +12,15 @@ __all__ = [
     "DeadRow",
     "EffectRow",
     "EffectState",
+    "Failure",
     "InboxMessage",
+    "InboxState",
     "OutboxMessage",
     "Receipt",
+    "RejectionRow",
+    "Repair",
+    "RepairAction",
+    "RepairRow",
     "StoreCounts",
     "TimerRow",
     "WorkflowRow",
@@ -61,15 +67,94 @@ class Claim:
     lease_until: datetime
 
 
+class InboxState(StrEnum):
+    """Where an inbox message is in its life; `done`, `dropped` and `replaced` are its ends."""
+
+    READY = "ready"
+    LEASED = "leased"
+    DONE = "done"
+    DEAD = "dead"
+    """Given up; it waits for a person."""
+    DROPPED = "dropped"
+    """It was dead, and a person decided that it is not handled."""
+    REPLACED = "replaced"
+    """It was dead, and a person put another message in its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How one attempt at a message failed."""
+
+    at: datetime
+    error: str
+
+
+class RepairAction(StrEnum):
+    """What a person did with a dead message."""
+
+    RETRY = "retry"
+    DROP = "drop"
+    EDIT = "edit"
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """A person's order about one dead message."""
+
+    by: str
+    """Who, by account name; the actor in the audit trail."""
+    reason: str = ""
+    """Why; never a secret value."""
+    key: str = ""
+    """Under the same key a message is repaired once, however often it is ordered; empty: every time."""
+
+
+@dataclass(frozen=True, slots=True)
+class RepairRow:
+    """A repair as it was carried out."""
+
+    action: RepairAction
+    at: datetime
+    repair: Repair
+    replacement_id: str | None = None
+    """For an edit: the id of the message that took its place."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeadRow:
-    """A message that was given up, with its whole history."""
+    """A message that was given up, with its whole history; after a repair also what has become of it since."""
 
     seq: int
     message: InboxMessage
     attempts: int
-    errors: tuple[str, ...]
-    """One line per failed attempt, oldest first."""
+    """Since it was received, or revived."""
+    failures: tuple[Failure, ...]
+    """One per failed attempt, oldest first, also those before a revival."""
+    state: InboxState
+    ended_at: datetime | None
+    """When it was given up, or done; None while it is ready or leased."""
+    repairs: tuple[RepairRow, ...] = ()
+    """Oldest first."""
+    replaces: str | None = None
+    """The id of the dead message that it was made from."""
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """One line per failed attempt, oldest first."""
+        return tuple(failure.error for failure in self.failures)
+
+
+@dataclass(frozen=True, slots=True)
+class RejectionRow:
+    """Why a body could not be taken in, and how often it came."""
+
+    body_hash: str
+    """SHA-256 in hexadecimal."""
+    code: str
+    reason: str
+    times: int
+    first_at: datetime
+    last_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

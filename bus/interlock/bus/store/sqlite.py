@@ -14,7 +14,7 @@ from typing import Self, TypeVar
 import anyio.to_thread
 
 from interlock.bus.clock import Clock
-from interlock.bus.store import approvals, audit, consequences, effects, inbox, outbox, owner, timers, workflows
+from interlock.bus.store import approvals, audit, consequences, dead, effects, inbox, outbox, owner, timers, workflows
 from interlock.bus.store.lock import FileLock
 from interlock.bus.store.migrations import MIGRATIONS, migrate
 from interlock.bus.store.moments import from_micros, to_micros
@@ -30,6 +30,8 @@ from interlock.bus.store.records import (
     InboxMessage,
     OutboxMessage,
     Receipt,
+    RejectionRow,
+    Repair,
     StoreCounts,
     WorkflowRow,
 )
@@ -146,13 +148,29 @@ class SqliteStore:
         """Write without a message."""
         await self._run(lambda db, now: consequences.write(db, commit, now=now))
 
-    async def dead(self, *, limit: int = 100) -> tuple[DeadRow, ...]:
+    async def dead(self, *, limit: int = 100, after: int = 0, settled: bool = False) -> tuple[DeadRow, ...]:
         """List the dead."""
-        return await self._run(lambda db, _: inbox.dead(db, limit=limit))
+        return await self._run(lambda db, _: dead.listed(db, limit=limit, after=after, settled=settled))
 
-    async def revive(self, seq: int) -> None:
+    async def letter(self, seq: int) -> DeadRow | None:
+        """Load one message with its history."""
+        return await self._run(lambda db, _: dead.letter(db, seq=seq))
+
+    async def revive(self, seq: int, repair: Repair) -> None:
         """Give a dead message all its attempts again; its history stays."""
-        await self._run(lambda db, _: inbox.revive(db, seq=seq))
+        await self._run(lambda db, now: dead.revive(db, seq=seq, repair=repair, now=now))
+
+    async def drop(self, seq: int, repair: Repair) -> None:
+        """Leave a dead message unhandled."""
+        await self._run(lambda db, now: dead.drop(db, seq=seq, repair=repair, now=now))
+
+    async def replace(self, seq: int, replacement: InboxMessage, repair: Repair) -> None:
+        """Put a message in the place of a dead one."""
+        await self._run(lambda db, now: dead.replace(db, seq=seq, replacement=replacement, repair=repair, now=now))
+
+    async def rejections(self) -> tuple[RejectionRow, ...]:
+        """List what was refused."""
+        return await self._run(lambda db, _: dead.rejections(db))
 
     async def unsent(self, *, limit: int) -> tuple[OutboxMessage, ...]:
         """List what may be published."""
@@ -234,8 +252,8 @@ class SqliteStore:
         """Count."""
 
         def count(db: sqlite3.Connection, _now: int) -> StoreCounts:
-            ready, leased, dead = inbox.counts(db)
-            return StoreCounts(ready, leased, dead, outbox.unsent_count(db), workflows.by_status(db))
+            ready, leased, given_up = inbox.counts(db)
+            return StoreCounts(ready, leased, given_up, outbox.unsent_count(db), workflows.by_status(db))
 
         return await self._run(count)
 
