@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["accept"]
 
-from interlock.bus.transport import Delivery, routing_key
+from interlock.bus.transport import Arrival, routing_key
 from interlock.protocol.catalogue import Catalogue
 from interlock.protocol.codec import CONTENT_TYPE, decode
 from interlock.protocol.envelope import Envelope
@@ -12,7 +12,7 @@ from interlock.protocol.errors import InvalidMessageError, RejectionCode
 from interlock.protocol.message import Message
 
 
-def accept(delivery: Delivery, *, catalogue: Catalogue) -> Envelope[Message]:
+def accept(delivery: Arrival, *, catalogue: Catalogue) -> Envelope[Message]:
     """Return the delivery's envelope.
 
     Raises InvalidMessageError when the bytes are no envelope, when its sender is not the one that the broker

@@ -6,14 +6,14 @@ __all__ = ["MemoryBroker", "MemoryTransport"]
 
 import itertools
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import anyio.lowlevel
 
 from interlock.bus.admission import admit
 from interlock.bus.errors import BrokerUnavailableError, UnconfirmedError, UnroutableError
-from interlock.bus.memory_queue import Mailbox, MemoryConsumer, MemoryDelivery, MemoryQueue
-from interlock.bus.transport import Delivery, Features, Outgoing, Parked, Topology, matches
+from interlock.bus.memory_queue import Mailbox, MemoryConsumer, MemoryDelivery, MemoryParked, MemoryQueue
+from interlock.bus.transport import Delivery, Features, Outgoing, Parked, ParkedDelivery, Topology, matches
 from interlock.protocol.errors import UsageError
 from interlock.protocol.message import ALL
 
@@ -187,6 +187,20 @@ class MemoryTransport:
         """See `Transport.parked`."""
         await self._turn()
         return tuple(self._broker.queue(self._identity).parked[:limit])
+
+    @asynccontextmanager
+    async def parking(self) -> AsyncGenerator[AsyncIterator[ParkedDelivery]]:
+        """See `Transport.parking`."""
+        await self._turn()
+        queue = self._broker.queue(self._identity)
+
+        async def looked_at() -> AsyncGenerator[ParkedDelivery]:
+            for message in tuple(queue.parked):
+                await self._turn()
+                yield MemoryParked(queue, message)
+
+        async with aclosing(looked_at()) as messages:
+            yield messages
 
     async def aclose(self) -> None:
         """See `Transport.aclose`."""

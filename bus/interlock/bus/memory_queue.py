@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Mailbox", "MemoryConsumer", "MemoryDelivery", "MemoryQueue"]
+__all__ = ["Mailbox", "MemoryConsumer", "MemoryDelivery", "MemoryParked", "MemoryQueue"]
 
 from collections import deque
 from dataclasses import dataclass, replace
@@ -159,6 +159,24 @@ class MemoryConsumer:
         return unsettled
 
 
+class MemoryParked:
+    """A parked message while somebody looks at it."""
+
+    def __init__(self, queue: MemoryQueue, message: Parked) -> None:
+        self._queue = queue
+        self._message = message
+
+    @property
+    def message(self) -> Parked:
+        return self._message
+
+    async def remove(self) -> None:
+        """See `ParkedDelivery.remove`."""
+        await anyio.lowlevel.checkpoint()
+        # By identity: two messages may be alike, and another one who looks may have been faster.
+        self._queue.parked = [parked for parked in self._queue.parked if parked is not self._message]
+
+
 class MemoryQueue:
     """Delivers in order to its first consumer; the others stand by. Losing it gives back what it had not settled."""
 
@@ -226,7 +244,16 @@ class MemoryQueue:
 
     def _park(self, stored: _Stored, reason: str) -> None:
         message = stored.message
-        self.parked.append(Parked(message.body, message.routing_key, message.sender, reason))
+        self.parked.append(
+            Parked(
+                message.body,
+                message.routing_key,
+                message.sender,
+                reason,
+                content_type=_CONTENT_TYPE,
+                reply_to=message.reply_to,
+            )
+        )
 
     def _dispatch(self) -> None:
         while self._consumers and self._ready and self._consumers[0].has_room:

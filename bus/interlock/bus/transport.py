@@ -7,10 +7,12 @@ from __future__ import annotations
 
 __all__ = [
     "AgentQueue",
+    "Arrival",
     "Delivery",
     "Features",
     "Outgoing",
     "Parked",
+    "ParkedDelivery",
     "Topology",
     "Transport",
     "matches",
@@ -91,8 +93,8 @@ class Outgoing:
         return self.receiver != ALL
 
 
-class Delivery(Protocol):
-    """One attempt at delivering a message. It ends with exactly one of `ack`, `reject` and `requeue`."""
+class Arrival(Protocol):
+    """What has arrived, as the broker vouches for it: enough to judge whether it is a message."""
 
     @property
     def body(self) -> bytes:
@@ -119,6 +121,10 @@ class Delivery(Protocol):
         """Where the sender waits for the answer; None: at its own address."""
         ...
 
+
+class Delivery(Arrival, Protocol):
+    """One attempt at delivering a message. It ends with exactly one of `ack`, `reject` and `requeue`."""
+
     @property
     def attempt(self) -> int:
         """1 for the first delivery; counts returns to the queue, also those of consumers that died."""
@@ -139,13 +145,33 @@ class Delivery(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """A message in a parking queue."""
+    """A message in a parking queue; an `Arrival` with its properties as they were when it was published."""
 
     body: bytes
     routing_key: str
     sender: str | None
     reason: str
     """`rejected`, or `delivery_limit`."""
+    content_type: str | None = None
+    reply_to: str | None = None
+    parked_at: datetime | None = None
+    """To the second; None where the transport does not know."""
+
+
+class ParkedDelivery(Protocol):
+    """A parked message while somebody looks at it. Unless it is removed, it stays where it is."""
+
+    @property
+    def message(self) -> Parked:
+        """What is parked."""
+        ...
+
+    async def remove(self) -> None:
+        """Take it out of the parking queue for good.
+
+        Raises BrokerUnavailableError when the connection was lost: then it may still be there.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +256,17 @@ class Transport(Protocol):
 
     async def parked(self, *, limit: int = 100) -> tuple[Parked, ...]:
         """Return what lies in this agent's parking queue, oldest first, and leave it there."""
+        ...
+
+    def parking(self) -> AbstractAsyncContextManager[AsyncIterator[ParkedDelivery]]:
+        """Look through this agent's parking queue, oldest first, to its end.
+
+        What was not removed lies there when the context ends, however that comes about: in its old order after a look
+        to the end, else what was looked at may come last. Until then others may not see what has been looked at.
+        Looking never brings a message closer to a delivery limit.
+
+        Raises BrokerUnavailableError, also while iterating.
+        """
         ...
 
     async def aclose(self) -> None:

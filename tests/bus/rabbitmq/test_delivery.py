@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import aio_pika
 import pytest
 from aiormq import spec
@@ -47,3 +49,15 @@ async def test_a_forged_death_does_not_change_why_a_message_is_parked(
         await delivery.reject()
     [parked] = await eventually(beta.parked, lambda found: len(found) == 1)
     assert (parked.reason, parked.routing_key, parked.sender) == ("rejected", "beta-agent.ping", "alpha-agent")
+
+
+async def test_a_parked_message_says_when_it_was_parked(rabbit: RabbitHarness, rabbitmq: PrivateBroker) -> None:
+    await rabbit.declare("beta-agent")
+    await publish_forged(rabbitmq, {})
+    beta = await rabbit.connect("beta-agent")
+    async with beta.consume() as deliveries:
+        [delivery] = await take(deliveries, ack=False)
+        await delivery.reject()
+    [parked] = await eventually(beta.parked, lambda found: len(found) == 1)
+    assert parked.parked_at is not None
+    assert abs((datetime.now(UTC) - parked.parked_at).total_seconds()) < 60

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["RabbitDelivery", "died_of", "first_routing_key"]
+__all__ = ["RabbitDelivery", "died_at", "died_of", "first_routing_key"]
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from aiormq.abc import DeliveredMessage
@@ -95,6 +96,14 @@ class RabbitDelivery:
 def died_of(message: DeliveredMessage) -> str:
     """Return why a message lies in a parking queue: `rejected` or `delivery_limit`."""
     return str(_death(message).get("reason", "unknown"))
+
+
+def died_at(message: DeliveredMessage) -> datetime | None:
+    """Return when the broker has parked a message."""
+    moment = _death(message).get("time")
+    if not isinstance(moment, datetime):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def first_routing_key(message: DeliveredMessage) -> str:

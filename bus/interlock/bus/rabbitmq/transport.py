@@ -8,7 +8,7 @@ import logging
 import re
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import aiormq
 from aio_pika.abc import AbstractChannel
@@ -18,7 +18,7 @@ from interlock.bus.clock import Clock, SystemClock
 from interlock.bus.errors import BrokerUnavailableError, NotPermittedError
 from interlock.bus.rabbitmq.connection import Connection, underlay
 from interlock.bus.rabbitmq.consumer import Consumer, Source
-from interlock.bus.rabbitmq.delivery import died_of, first_routing_key
+from interlock.bus.rabbitmq.parking import look_through
 from interlock.bus.rabbitmq.publisher import Publisher
 from interlock.bus.rabbitmq.topology import (
     JOURNAL,
@@ -28,7 +28,7 @@ from interlock.bus.rabbitmq.topology import (
     plan,
     reply_prefix,
 )
-from interlock.bus.transport import Delivery, Features, Outgoing, Parked, Topology
+from interlock.bus.transport import Delivery, Features, Outgoing, Parked, ParkedDelivery, Topology
 from interlock.protocol.errors import UsageError
 
 _TIMEOUT = 30.0
@@ -175,24 +175,15 @@ class RabbitTransport:
 
     async def parked(self, *, limit: int = 100) -> tuple[Parked, ...]:
         """See `Transport.parked`."""
-        channel = await self._inbound.channel(timeout=_TIMEOUT)
         found: list[Parked] = []
-        try:
-            raw = await underlay(channel)
-            while len(found) < limit:
-                message = await raw.basic_get(parking_queue(self._identity))
-                if message.delivery_tag is None:
-                    break
-                sender = message.header.properties.user_id
-                found.append(Parked(message.body, first_routing_key(message), sender, died_of(message)))
-        except aiormq.exceptions.ChannelNotFoundEntity as error:
-            raise BrokerUnavailableError(f"no parking queue: {error}; declare the topology first") from error
-        except (aiormq.exceptions.AMQPError, OSError) as error:
-            raise BrokerUnavailableError(f"the connection was lost while reading ({type(error).__name__})") from error
-        finally:
-            # Closing gives back what was only looked at, in its old order.
-            await channel.close()
+        async with self.parking() as deliveries:
+            while len(found) < limit and (delivery := await anext(deliveries, None)) is not None:
+                found.append(delivery.message)
         return tuple(found)
+
+    def parking(self) -> AbstractAsyncContextManager[AsyncIterator[ParkedDelivery]]:
+        """See `Transport.parking`; each message costs a round trip."""
+        return look_through(self._inbound, parking_queue(self._identity))
 
     async def aclose(self) -> None:
         """See `Transport.aclose`."""
