@@ -137,7 +137,7 @@ class Attempts:
     def _handler(self, message: Message) -> Handler | None:
         if isinstance(message, TimerFired):
             return self._agent.timer_handler(message.name)
-        return self._agent.handler(message.declaration.type)
+        return self._agent.handler(message.declaration.type, message.declaration.version)
 
     def _context(self, claim: Claim, envelope: Envelope[Message]) -> Context:
         async def send_progress(progress: TaskProgress, receiver: str) -> None:

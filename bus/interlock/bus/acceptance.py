@@ -30,7 +30,7 @@ def accept(delivery: Arrival, *, catalogue: Catalogue) -> Envelope[Message]:
         raise InvalidMessageError(
             RejectionCode.WRONG_RECEIVER, "it was routed under another receiver or type than it names", path="to"
         )
-    if not envelope.payload.declaration.route.allows(envelope.sender, envelope.receiver):
+    if not catalogue.allows(envelope.type, envelope.sender, envelope.receiver):
         raise InvalidMessageError(
             RejectionCode.NOT_ALLOWED, "the catalogue lets this sender send no such type to this receiver", path="type"
         )

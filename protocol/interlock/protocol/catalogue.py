@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-__all__ = ["CATALOGUE", "Catalogue", "declared_in"]
+__all__ = ["CATALOGUE", "Catalogue", "Reading", "declared_in"]
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from types import ModuleType
 
 from interlock.protocol.errors import InvalidMessageError, RejectionCode, UsageError
-from interlock.protocol.message import ALL, ANY, Event, Message, Reply, Request, Route
+from interlock.protocol.message import ALL, ANY, Event, Message, Reply, Request, Route, Upcast
 from interlock.protocol.messages import approval, change, handoff, presence, provisioning, task
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a payload of one wire name and version is read."""
+
+    written: type[Message] | None
+    """The class of the version on the wire; None when the catalogue has it no more."""
+    read: type[Message]
+    """The newest class that it can become; the same as `written` when nothing follows it."""
+    upcasts: tuple[Upcast, ...]
+    """What makes the one of the other, in this order."""
 
 
 class Catalogue:
@@ -21,7 +34,9 @@ class Catalogue:
             key = (message.declaration.type, message.declaration.version)
             if self._by_name.setdefault(key, message) is not message:
                 raise UsageError(f"{key[0]} version {key[1]} is declared by two classes")
-        self._types = {name for name, _ in self._by_name}
+        self._routes: dict[str, list[Route]] = {}
+        for message in self._by_name.values():
+            self._routes.setdefault(message.declaration.type, []).append(message.declaration.route)
 
     def __repr__(self) -> str:
         return f"Catalogue({len(self._by_name)} messages)"
@@ -37,16 +52,40 @@ class Catalogue:
         found = self._by_name.get((type, version))
         if found is not None:
             return found
-        if type not in self._types:
-            raise InvalidMessageError(RejectionCode.UNKNOWN_TYPE, "no such message type in the catalogue", path="type")
-        known = sorted(v for name, v in self._by_name if name == type)
-        raise InvalidMessageError(
-            RejectionCode.UNKNOWN_VERSION, f"this type is known in versions {known}", path="version"
-        )
+        raise self._unknown(type)
+
+    def reading(self, type: str, version: int) -> Reading:  # noqa: A002 - the wire's word
+        """Return how a payload of this wire name and version is read: as the newest version that upcasts lead to.
+
+        Raises InvalidMessageError when the version is not known, and no upcast begins at it.
+        """
+        written = read = self._by_name.get((type, version))
+        upcasts: list[Upcast] = []
+        while (newer := self._by_name.get((type, version + len(upcasts) + 1))) and newer.declaration.upcast:
+            upcasts.append(newer.declaration.upcast)
+            read = newer
+        if read is None:
+            raise self._unknown(type)
+        return Reading(written, read, tuple(upcasts))
+
+    def _unknown(self, type: str) -> InvalidMessageError:  # noqa: A002 - the wire's word
+        known = sorted(version for name, version in self._by_name if name == type)
+        if not known:
+            return InvalidMessageError(RejectionCode.UNKNOWN_TYPE, "no such message type in the catalogue", path="type")
+        reason = f"this type is known in versions {known}"
+        return InvalidMessageError(RejectionCode.UNKNOWN_VERSION, reason, path="version")
 
     def with_messages(self, *classes: type[Message]) -> Catalogue:
         """Return a catalogue that knows these as well."""
         return Catalogue((*self, *classes))
+
+    def up_to(self, versions: Mapping[str, int]) -> Catalogue:
+        """Return a catalogue without what is newer than these versions of these types: what an older receiver reads."""
+        return Catalogue(
+            message
+            for message in self
+            if message.declaration.version <= versions.get(message.declaration.type, message.declaration.version)
+        )
 
     def agents(self) -> frozenset[str]:
         """Return every agent that a route names, people's console included."""
@@ -60,6 +99,10 @@ class Catalogue:
     def routes(self) -> dict[str, Route]:
         """Return who may send each type to whom; of several versions, the latest one's."""
         return {message.declaration.type: message.declaration.route for message in self}
+
+    def allows(self, type: str, sender: str, receiver: str) -> bool:  # noqa: A002 - the wire's word
+        """Return whether this sender may send the type to this receiver in any of its versions, as brokers see it."""
+        return any(route.allows(sender, receiver) for route in self._routes.get(type, ()))
 
 
 def declared_in(module: ModuleType) -> Iterator[type[Message]]:

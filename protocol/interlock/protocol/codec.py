@@ -8,7 +8,6 @@ from __future__ import annotations
 __all__ = ["CONTENT_TYPE", "decode", "decode_bare", "encode"]
 
 import re
-from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from interlock.protocol.catalogue import CATALOGUE, Catalogue
+from interlock.protocol.catalogue import CATALOGUE, Catalogue, Reading
 from interlock.protocol.envelope import MAX_HOPS, Envelope
 from interlock.protocol.errors import InvalidMessageError, RejectionCode
 from interlock.protocol.ids import conversation_of, new_id
@@ -44,19 +43,24 @@ def encode(envelope: Envelope[Any]) -> bytes:
     return body
 
 
-def decode(body: bytes, *, catalogue: Catalogue = CATALOGUE) -> Envelope[Message]:
+def decode(body: bytes, *, catalogue: Catalogue = CATALOGUE, upcast: bool = True) -> Envelope[Message]:
     """Return the envelope in these bytes, with all its metadata.
+
+    A payload of an older version is read as the newest one that the catalogue's upcasts lead to; the envelope's version
+    is that of the payload that is returned. With `upcast=False`, for tools that show or pass on what was written, that
+    is done only where the catalogue no longer has the older version.
 
     Raises InvalidMessageError, with the path of the member that is wrong.
     """
-    return _validated(parse_object(body), body, catalogue)
+    return _validated(parse_object(body), body, catalogue, upcast=upcast)
 
 
 def decode_bare(body: bytes, *, now: datetime, catalogue: Catalogue = CATALOGUE) -> Envelope[Message]:
     """Return the envelope in these bytes, completing what the specification's four-field form lacks.
 
     For the edge only: command line, replay and HTTP. The id is new; the conversation is that of the payload's Jira
-    issue when it names one, else it begins one of its own.
+    issue when it names one, else it begins one of its own. The payload stays in the version that it was written in, as
+    with `decode(…, upcast=False)`.
     """
     members = parse_object(body)
     message_id = members.setdefault("id", new_id())
@@ -66,10 +70,10 @@ def decode_bare(body: bytes, *, now: datetime, catalogue: Catalogue = CATALOGUE)
         payload = members.get("payload")
         issue: object = payload.get("jiraIssue") if isinstance(payload, dict) else None
         members["conversationId"] = conversation_of(issue) if isinstance(issue, str) else message_id
-    return _validated(members, to_json(members), catalogue)
+    return _validated(members, to_json(members), catalogue, upcast=False)
 
 
-def _validated(members: Mapping[str, Any], body: bytes, catalogue: Catalogue) -> Envelope[Message]:
+def _validated(members: dict[str, Any], body: bytes, catalogue: Catalogue, *, upcast: bool) -> Envelope[Message]:
     name, version, hops = members.get("type"), members.get("version"), members.get("hops", 0)
     if type(name) is not str:
         raise InvalidMessageError(RejectionCode.INVALID_FIELD, "a string is required", path="type")
@@ -77,7 +81,35 @@ def _validated(members: Mapping[str, Any], body: bytes, catalogue: Catalogue) ->
         raise InvalidMessageError(RejectionCode.INVALID_FIELD, "an integer is required", path="version")
     if type(hops) is int and hops > MAX_HOPS:
         raise InvalidMessageError(RejectionCode.TOO_MANY_HOPS, f"more than {MAX_HOPS} messages in a row", path="hops")
-    model = _envelope_of(catalogue.lookup(name, version))
+    reading = catalogue.reading(name, version)
+    if reading.written is not None:
+        envelope = _envelope(reading.written, body)  # also before an upcast: its author counts on the older limits
+        if not reading.upcasts or not upcast:
+            return envelope
+    return _upcasted(members, version, reading)
+
+
+def _upcasted(members: dict[str, Any], version: int, reading: Reading) -> Envelope[Message]:
+    newest = reading.read.declaration.version
+    payload: object = members.get("payload")
+    if not isinstance(payload, dict):
+        raise InvalidMessageError(RejectionCode.INVALID_FIELD, "an object is required", path="payload")
+    for upcast in reading.upcasts:
+        version += 1
+        try:
+            payload = upcast(payload)
+        except Exception as error:  # its author's code on a stranger's data: whatever it raises, the data is refused
+            reason = f"cannot be read as version {version}: its upcast failed with {type(error).__name__}"
+            raise InvalidMessageError(RejectionCode.INVALID_FIELD, reason, path="payload") from error
+    try:
+        return _envelope(reading.read, to_json(members | {"version": newest, "payload": payload}))
+    except InvalidMessageError as error:
+        reason = f"{error.reason} (read as version {newest})"
+        raise InvalidMessageError(error.code, reason, path=error.path) from None
+
+
+def _envelope(payload: type[Message], body: bytes) -> Envelope[Message]:
+    model = _envelope_of(payload)
     try:
         return model.model_validate_json(body, strict=True, extra="ignore", by_alias=True, by_name=False)
     except ValidationError as error:

@@ -12,22 +12,27 @@ __all__ = [
     "Reply",
     "Request",
     "Route",
+    "Upcast",
     "days",
     "hours",
     "minutes",
 ]
 
 import builtins
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from interlock.protocol.errors import UsageError
 from interlock.protocol.values import Value
 
 ANY = "*"
 """In a route: any agent."""
+
+Upcast: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
+"""Turns a payload of the version before, as it stood on the wire, into one of this version; pure, and total over all
+payloads that were valid then. It may change and return what it is given."""
 
 ALL = "all"
 """The address of announcements: a copy for every agent that asked for the type, and no error when none did."""
@@ -91,6 +96,10 @@ class Declaration:
     """For a request: what may answer it, beside the task life cycle."""
     deadline: float | None
     """For a request: seconds within which it must have ended, unless the sender says otherwise."""
+    upcast: Upcast | None = None
+    """From version 2 on: how a payload of the version before becomes one of this; None: it can not."""
+    example: Mapping[str, Any] | None = None
+    """A payload as on the wire, for the documents; None: one is made from the fields' own examples."""
 
 
 class Message(Value):
@@ -110,6 +119,8 @@ class Message(Value):
         effect: Effect = Effect.READ,
         replies: tuple[builtins.type[Message], ...] = (),
         deadline: float | None = None,
+        upcast: Upcast | None = None,
+        example: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init_subclass__(**kwargs)
@@ -117,7 +128,9 @@ class Message(Value):
             return
         if route is None:
             raise UsageError(f"{cls.__name__} declares the type {type!r} without a route: who may send it to whom?")
-        cls.declaration = Declaration(type, version, route, effect, replies, deadline)
+        if upcast is not None and version < 2:
+            raise UsageError(f"{cls.__name__} is version {version} of {type!r}: there is none before it to upcast from")
+        cls.declaration = Declaration(type, version, route, effect, replies, deadline, upcast, example)
 
 
 class Request(Message):
