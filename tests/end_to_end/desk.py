@@ -13,7 +13,7 @@ import anyio
 from interlock.agents.demo.people import People
 from interlock.agents.demo.record import Record, gather
 from interlock.agents.demo.stage import Stage
-from interlock.bus.clock import SystemClock
+from interlock.bus.clock import Clock, SystemClock
 from interlock.bus.transport import Outgoing
 from interlock.protocol.codec import decode, encode
 from interlock.protocol.envelope import Envelope
@@ -51,18 +51,19 @@ def denial(request: ApprovalRequest, *, by: str = "operator", reason: str) -> Ap
 class Desk:
     """Hears everything that is said to the console, and keeps it until a test asks for it."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, *, clock: Clock | None = None) -> None:
+        """`clock` is the time of whoever sits there; None: the system's."""
         self.stage = stage
         self.said: list[Envelope[Any]] = []
         self._heard: list[Envelope[Any]] = []
         self._news = anyio.Event()
-        self._clock = SystemClock()
+        self._clock = clock or SystemClock()
 
     @classmethod
     @asynccontextmanager
-    async def at(cls, stage: Stage) -> AsyncGenerator[Desk]:
+    async def at(cls, stage: Stage, *, clock: Clock | None = None) -> AsyncGenerator[Desk]:
         """Sit down at the console of a team at work."""
-        desk = cls(stage)
+        desk = cls(stage, clock=clock)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(desk._listen)
             yield desk

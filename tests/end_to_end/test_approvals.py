@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from end_to_end.desk import Desk, denial, grant
+from end_to_end.movable_clock import MovableClock
 from end_to_end.outside import Outside, ticket
 from interlock.agents.demo.stage import MemoryStage
-from interlock.bus.clock import SystemClock
 from interlock.bus.store.records import ApprovalState, AuditRow
 from interlock.protocol.ids import new_id
 from interlock.protocol.messages.approval import ApprovalRefused, ApprovalRequest, ApprovalSubject
@@ -20,19 +19,6 @@ from interlock.protocol.messages.change import ChangeConcluded, ChangeOutcome, E
 from interlock.protocol.messages.task import InputRequired
 
 OTHER = f"sha256:{'0' * 64}"
-
-
-class MovableClock(SystemClock):
-    """The system's time, moved on by what a test says."""
-
-    def __init__(self) -> None:
-        self._ahead = timedelta()
-
-    def now(self) -> datetime:
-        return super().now() + self._ahead
-
-    def move(self, *, minutes: float) -> None:
-        self._ahead += timedelta(minutes=minutes)
 
 
 @pytest.fixture

@@ -7,7 +7,20 @@ from types import ModuleType
 import pytest
 
 import interlock.protocol
-from interlock.protocol import codec, envelope, errors, ids, infrastructure, message, recording, roles, schemas, values
+from interlock.protocol import (
+    codec,
+    envelope,
+    errors,
+    ids,
+    infrastructure,
+    message,
+    recording,
+    redaction,
+    roles,
+    schemas,
+    selection,
+    values,
+)
 from interlock.protocol.messages import approval, change, handoff, presence, provisioning, task
 
 EXPORTED = [
@@ -72,8 +85,10 @@ def test_no_released_message_is_ever_renamed_or_removed() -> None:
         presence,
         provisioning,
         recording,
+        redaction,
         roles,
         schemas,
+        selection,
         task,
         values,
     ],

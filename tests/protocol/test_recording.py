@@ -14,7 +14,7 @@ from interlock.protocol.message import Message
 from interlock.protocol.messages.handoff import Connection, ConnectivityTarget, ConnectivityTestRequest
 from interlock.protocol.messages.presence import AgentOffline
 from interlock.protocol.messages.task import DeadlineExceeded, TaskCompleted, TaskFailed
-from interlock.protocol.recording import normalised, read, write
+from interlock.protocol.recording import chronological, normalised, read, write
 
 START = datetime(2026, 1, 31, 9, tzinfo=UTC)
 
@@ -145,3 +145,32 @@ def test_moments_inside_texts_are_replaced_as_well(zone: str) -> None:
     offline = AgentOffline(name="qa-agent", last_seen=START, reason=f"silent since 2026-01-31T09:00:00.123{zone}!")
 
     assert normalised([sent(offline)])[0]["payload"]["reason"] == "silent since <time>!"
+
+
+def test_blank_lines_are_passed_over_and_counted() -> None:
+    envelopes = conversation(at=START, port=5432, digest=f"sha256:{'a' * 64}")
+    lines = write(envelopes).splitlines()
+
+    assert read(b"\n\n".join(lines) + b"\n \n") == tuple(envelopes)
+    with pytest.raises(InvalidMessageError, match=r"^line 3, "):
+        read(lines[0] + b"\n\n{}\n")
+
+
+def test_a_line_begins_with_what_people_look_for() -> None:
+    (line, *_) = write(conversation(at=START, port=5432, digest=f"sha256:{'a' * 64}")).splitlines()
+
+    assert line.startswith(b'{"from":"devops-agent","to":"qa-agent","type":"connectivity_test_request","payload":{')
+
+
+def test_messages_stand_once_in_the_order_of_sending() -> None:
+    asked, answered, late = conversation(at=START, port=5432, digest=f"sha256:{'a' * 64}")
+    moved = late.model_copy(update={"sent_at": START - timedelta(seconds=1)})
+
+    assert chronological([answered, asked, moved, asked]) == (moved, asked, answered)
+
+
+def test_a_cause_stands_before_its_effect_whatever_the_clocks_say() -> None:
+    asked, answered, _ = conversation(at=START, port=5432, digest=f"sha256:{'a' * 64}")
+    early = answered.model_copy(update={"sent_at": START - timedelta(minutes=5)})
+
+    assert chronological([early, asked]) == (asked, early)

@@ -1,18 +1,24 @@
-"""A conversation as JSON lines, to be kept, replayed and compared; it neither opens files nor sends anything."""
+"""A conversation as JSON lines, to be kept, replayed and compared; it neither opens files nor sends anything.
+
+One line is one envelope, with sender, receiver, type and payload first, and nothing else stands in a recording: any
+tool for JSON lines reads it, and people edit it line by line. Blank lines are passed over.
+"""
 
 from __future__ import annotations
 
-__all__ = ["normalised", "read", "write"]
+__all__ = ["chronological", "normalised", "read", "write"]
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from interlock.protocol.catalogue import CATALOGUE, Catalogue
 from interlock.protocol.codec import decode, encode
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.errors import InvalidMessageError
 from interlock.protocol.message import Message
+
+EnvelopeT = TypeVar("EnvelopeT", bound=Envelope[Any])
 
 _TRACING = frozenset({"hops", "traceparent"})
 """Members that tell how a message travelled, not what was said."""
@@ -43,11 +49,31 @@ def read(recording: bytes, *, catalogue: Catalogue = CATALOGUE) -> tuple[Envelop
 
 def _decoded(recording: bytes, catalogue: Catalogue) -> Iterator[Envelope[Message]]:
     for number, line in enumerate(recording.splitlines(), start=1):
+        if not line.strip():
+            continue
         try:
             yield decode(line, catalogue=catalogue)
         except InvalidMessageError as error:
             path = f"line {number}" + (f", {error.path}" if error.path else "")
             raise InvalidMessageError(error.code, error.reason, path=path) from error
+
+
+def chronological(envelopes: Iterable[EnvelopeT]) -> tuple[EnvelopeT, ...]:
+    """Return each message once, in the order of sending, but never before the message that caused it.
+
+    What was sent at the same moment keeps the given order. The order of cause and effect holds even where the senders'
+    clocks disagree.
+    """
+    once = {envelope.id: envelope for envelope in envelopes}
+    placed: dict[str, EnvelopeT] = {}
+    for envelope in sorted(once.values(), key=lambda envelope: envelope.sent_at):
+        chain: dict[str, EnvelopeT] = {}
+        link: EnvelopeT | None = envelope
+        while link is not None and link.id not in placed and link.id not in chain:
+            chain[link.id] = link
+            link = once.get(link.causation_id or "")
+        placed |= reversed(chain.items())
+    return tuple(placed.values())
 
 
 def normalised(

@@ -19,6 +19,7 @@ from interlock.bus.store import approvals, audit, dead, workflows
 from interlock.bus.store.migrations import MIGRATIONS
 from interlock.bus.store.moments import from_micros
 from interlock.bus.store.records import ApprovalRow, AuditRow, DeadRow, RejectionRow, TimerRow, WorkflowRow
+from interlock.bus.store.timers import TIMER
 from interlock.bus.store.writer import StoreUnavailableError
 from interlock.protocol.errors import UsageError
 
@@ -142,6 +143,19 @@ class StoreReader:
         with self._reading() as db:
             rows = db.execute(
                 "SELECT body FROM outbox WHERE conversation_id = ? ORDER BY seq", (conversation_id,)
+            ).fetchall()
+        return tuple(bytes(row["body"]) for row in rows)
+
+    def messages(self) -> tuple[bytes, ...]:
+        """Return the encoded messages that the agent has taken in, sent or is about to send, in order of the moment.
+
+        Timers, and what was pruned, are not among them.
+        """
+        with self._reading() as db:
+            rows = db.execute(
+                "SELECT body, received_at AS at, seq FROM inbox WHERE type != ?1 "
+                "UNION ALL SELECT body, created_at, seq FROM outbox ORDER BY at, seq",
+                (TIMER,),
             ).fetchall()
         return tuple(bytes(row["body"]) for row in rows)
 
