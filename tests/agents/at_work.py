@@ -76,6 +76,10 @@ class Workplace:
         """What the peer was told, without envelopes."""
         return [envelope.payload for envelope in self.told]
 
+    def replace_agent(self, agent: Agent) -> None:
+        """Have another release of the agent run from now on."""
+        self._agent = agent
+
     async def open_store(self) -> SqliteStore:
         """Open the agent's file."""
         return await SqliteStore.open(self._directory / "agent.sqlite", agent=self._agent.name, clock=self.clock)

@@ -37,6 +37,7 @@ _PATTERNS = {
     r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$": "name of a Kubernetes object",
     r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$": "host name",
     r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$": "Kubernetes quantity, like `2000m` or `4Gi`",
+    r"^([1-9][0-9]{0,17}|parked:[0-9a-f]{8,64})$": "dead letter, like `12` or `parked:0f3ab91c`",
     r"^[A-Z]{3}$": "currency, like `USD`",
     r"^[0-9]+(\.[0-9]+)?(E[+-]?[0-9]+)?$": "the same as text",
 }

@@ -21,7 +21,7 @@ from interlock.protocol import (
     selection,
     values,
 )
-from interlock.protocol.messages import approval, change, handoff, presence, provisioning, task
+from interlock.protocol.messages import approval, change, handoff, presence, provisioning, repair, task
 
 EXPORTED = [
     "CATALOGUE",
@@ -51,13 +51,14 @@ EXPORTED = [
 RELEASED_TYPES = """
     agent_announced agent_heartbeat agent_offline approval_denied approval_granted approval_refused approval_request
     change_concluded change_requested connectivity_test_request connectivity_test_result cost_estimate_ready
-    deadline_exceeded deployment_environment_acknowledged deployment_environment_ready documentation_published
-    documentation_request drift_detected escalation_raised handoff_request handoff_result infrastructure_acknowledged
-    infrastructure_applied infrastructure_apply infrastructure_ready infrastructure_request input_provided
-    input_required message_rejected monitoring_configured monitoring_request plan_ready plan_request
-    reconciliation_request reconciliation_result requirements_analysed requirements_analysis_request
-    security_review_request security_review_result task_accepted task_cancelled task_completed task_declined
-    task_failed task_progress ticket_close_request ticket_closed verification_request verification_result
+    dead_letters_report dead_letters_request deadline_exceeded deployment_environment_acknowledged
+    deployment_environment_ready documentation_published documentation_request drift_detected escalation_raised
+    handoff_request handoff_result infrastructure_acknowledged infrastructure_applied infrastructure_apply
+    infrastructure_ready infrastructure_request input_provided input_required message_rejected monitoring_configured
+    monitoring_request plan_ready plan_request reconciliation_request reconciliation_result repair_request
+    repair_result requirements_analysed requirements_analysis_request security_review_request security_review_result
+    task_accepted task_cancelled task_completed task_declined task_failed task_progress ticket_close_request
+    ticket_closed verification_request verification_result
 """
 
 
@@ -86,6 +87,7 @@ def test_no_released_message_is_ever_renamed_or_removed() -> None:
         provisioning,
         recording,
         redaction,
+        repair,
         roles,
         schemas,
         selection,

@@ -13,6 +13,7 @@ from interlock.agents.agent import Agent, Handler
 from interlock.agents.context import Context
 from interlock.agents.outbound import commit_of, enclose
 from interlock.agents.patience import Patience
+from interlock.agents.repair import Repairs
 from interlock.agents.runtime_settings import RuntimeSettings
 from interlock.agents.timer import TIMER, TimerFired
 from interlock.agents.tracing import handling
@@ -52,8 +53,12 @@ class Attempts:
         settings: RuntimeSettings,
         written: Callable[[], None],
         rescheduled: Callable[[], None],
+        repairs: Repairs | None = None,
     ) -> None:
-        """`written` is called when something may be in the outbox, `rescheduled` when a retry or timer was set."""
+        """`written` is called when something may be in the outbox, `rescheduled` when a retry or timer was set.
+
+        What `repairs` answers never reaches the agent's handlers.
+        """
         self._agent = agent
         self._store = store
         self._clock = clock
@@ -61,6 +66,7 @@ class Attempts:
         self._settings = settings
         self._written = written
         self._rescheduled = rescheduled
+        self._repairs = repairs
         self._backoff = Backoff(first=settings.first_retry, longest=settings.last_retry)
 
     def __repr__(self) -> str:
@@ -137,7 +143,9 @@ class Attempts:
     def _handler(self, message: Message) -> Handler | None:
         if isinstance(message, TimerFired):
             return self._agent.timer_handler(message.name)
-        return self._agent.handler(message.declaration.type, message.declaration.version)
+        declaration = message.declaration
+        own = self._repairs.handler(declaration.type) if self._repairs else None
+        return own or self._agent.handler(declaration.type, declaration.version)
 
     def _context(self, claim: Claim, envelope: Envelope[Message]) -> Context:
         async def send_progress(progress: TaskProgress, receiver: str) -> None:

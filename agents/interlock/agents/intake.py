@@ -16,7 +16,7 @@ from interlock.bus.clock import Clock
 from interlock.bus.errors import BrokerUnavailableError
 from interlock.bus.store.port import Store
 from interlock.bus.store.records import InboxMessage, Receipt
-from interlock.bus.transport import Delivery
+from interlock.bus.transport import Arrival, Delivery
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.errors import InvalidMessageError, RejectionCode
 from interlock.protocol.message import ALL, Message
@@ -79,7 +79,11 @@ class Intake:
         finally:
             self._window.release()
 
-    def _admitted(self, delivery: Delivery) -> Envelope[Message]:
+    def admitted(self, delivery: Arrival) -> InboxMessage:
+        """Return the inbox's row for what has arrived. Raises InvalidMessageError when it is not for this agent."""
+        return self._row(delivery, self._admitted(delivery))
+
+    def _admitted(self, delivery: Arrival) -> Envelope[Message]:
         envelope = accept(delivery, catalogue=self._agent.catalogue)
         if envelope.receiver not in {self._agent.name, ALL}:
             raise InvalidMessageError(RejectionCode.WRONG_RECEIVER, f"this is {self._agent.name}", path="to")
@@ -87,7 +91,7 @@ class Intake:
             raise InvalidMessageError(RejectionCode.NOT_ALLOWED, "answers may go to the sender only", path="replyTo")
         return envelope
 
-    def _row(self, delivery: Delivery, envelope: Envelope[Message]) -> InboxMessage:
+    def _row(self, delivery: Arrival, envelope: Envelope[Message]) -> InboxMessage:
         return InboxMessage(
             message_id=envelope.id,
             sender=envelope.sender,

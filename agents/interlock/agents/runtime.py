@@ -14,6 +14,7 @@ from interlock.agents.attempt import Attempts
 from interlock.agents.intake import Intake
 from interlock.agents.patience import Patience
 from interlock.agents.presence import Presence
+from interlock.agents.repair import Repairs
 from interlock.agents.runtime_settings import RuntimeSettings
 from interlock.agents.worker import Worker
 from interlock.bus.clock import Clock
@@ -60,6 +61,9 @@ class Runtime:
             settings=self._settings,
             written=self._relay.wake,
             rescheduled=lambda: self._rescheduled.set(),
+            repairs=Repairs(
+                agent, store=store, transport=transport, intake=self._intake, woken=lambda: self._worker.wake()
+            ),
         )
         self._worker = Worker(attempts.make, store=store, clock=clock, patience=self._patience, settings=self._settings)
 

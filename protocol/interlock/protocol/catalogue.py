@@ -10,7 +10,7 @@ from types import ModuleType
 
 from interlock.protocol.errors import InvalidMessageError, RejectionCode, UsageError
 from interlock.protocol.message import ALL, ANY, Event, Message, Reply, Request, Route, Upcast
-from interlock.protocol.messages import approval, change, handoff, presence, provisioning, task
+from interlock.protocol.messages import approval, change, handoff, presence, provisioning, repair, task
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,8 @@ def declared_in(module: ModuleType) -> Iterator[type[Message]]:
 
 
 CATALOGUE = Catalogue(
-    message for module in (presence, task, approval, change, provisioning, handoff) for message in declared_in(module)
+    message
+    for module in (presence, task, approval, change, provisioning, handoff, repair)
+    for message in declared_in(module)
 )
 """Every message that Interlock itself speaks."""

@@ -15,6 +15,7 @@ __all__ = [
     "KUBERNETES_NAME",
     "KUBERNETES_QUANTITY",
     "LABEL",
+    "LETTER",
     "MEANINGS",
     "MESSAGE_ID",
     "REGION",
@@ -37,6 +38,7 @@ KUBERNETES_NAME = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
 ENGINE_VERSION = r"^[0-9]{1,2}(\.[0-9]{1,2}){0,2}$"
 INSTANCE_CLASS = r"^db\.[a-z0-9]{2,8}\.[a-z0-9]{4,12}$"
 REGION = r"^[a-z]{2}(-[a-z]+)+-[0-9]$"
+LETTER = r"^([1-9][0-9]{0,17}|parked:[0-9a-f]{8,64})$"
 DATABASE_NAME = r"^[A-Za-z][A-Za-z0-9_]{0,62}$"
 
 MEANINGS: Mapping[str, str] = {
@@ -54,6 +56,7 @@ MEANINGS: Mapping[str, str] = {
     ENGINE_VERSION: "a version, like 14 or 14.7",
     INSTANCE_CLASS: "an RDS instance class, like db.t3.medium",
     REGION: "an AWS region, like ap-northeast-2",
+    LETTER: "a dead letter's number, or parked: and at least 8 hexadecimal digits, like 12 or parked:0f3ab91c",
     DATABASE_NAME: "a database name: a letter, then letters, digits and _, at most 63",
 }
 """What must be there, by regular expression."""
