@@ -1,7 +1,8 @@
 """What a process is told from outside: broker, credentials, addresses of systems; it opens nothing.
 
 In order: flags, the environment (`INTERLOCK_AWS__REGION`), then `interlock.toml` in the working directory or the file
-that `--config` or `INTERLOCK_CONFIG` names. Secrets are `SecretStr`: they appear in no repr, error or log.
+that `--config` or `INTERLOCK_CONFIG` names, then the files in `secrets_dir`. Secrets are `SecretStr`: they appear in no
+repr, error or log.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from pydantic_settings import (
 )
 
 from interlock.agents.runtime import RuntimeSettings
+from interlock.agents.secret_files import read_secret_files
 from interlock.protocol.errors import UsageError
 from interlock.protocol.values import AgentName
 
@@ -202,6 +204,8 @@ class Settings(BaseSettings):
 
     config: Path | None = None
     """The file that the rest is read from; None: `interlock.toml`, where there is one."""
+    secrets_dir: Path | None = None
+    """A folder with a file for each secret, named like the setting (`jira.token`), as secrets are mounted."""
     broker_url: Annotated[
         tuple[Annotated[SecretStr, AfterValidator(_address)], ...], NoDecode, BeforeValidator(_separated)
     ] = ()
@@ -243,8 +247,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the overridden signature
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the overridden signature
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags, environment, file."""
-        return init_settings, env_settings, _TomlFile(settings_cls)
+        """Flags, environment, file, files of secrets."""
+        return init_settings, env_settings, _TomlFile(settings_cls), _SecretFiles(settings_cls)
 
     def broker_urls(self, identity: str) -> tuple[str, ...]:
         """Return the broker's addresses with this agent's credentials in them. Secret.
@@ -287,6 +291,18 @@ class _TomlFile(PydanticBaseSettingsSource):
             raise UsageError(f"the settings file {path} is not TOML: {_place(error)}") from None  # it quotes the line
 
 
+class _SecretFiles(PydanticBaseSettingsSource):
+    """The folder that a source before this one names."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Unused: the folder is read as a whole."""
+        raise NotImplementedError
+
+    def __call__(self) -> dict[str, Any]:
+        folder = self.current_state.get("secrets_dir")
+        return read_secret_files(Path(folder)) if folder else {}
+
+
 def _place(error: ValueError) -> str:
     text = str(error)
     return text[text.rfind("(at ") + 1 : -1] if "(at " in text else "not UTF-8"
@@ -317,5 +333,9 @@ def _origin(keys: tuple[str, ...], flags: Mapping[str, object]) -> str:
         name = _PREFIX + "__".join(keys[:length]).upper()
         if name in environment:
             return name
+    if folder := flags.get("secrets_dir") or os.environ.get(f"{_PREFIX}SECRETS_DIR"):
+        for length in range(len(keys), 0, -1):
+            if (file := Path(str(folder)) / ".".join(keys[:length])).is_file():
+                return str(file)
     config = flags.get("config") or os.environ.get(f"{_PREFIX}CONFIG") or _DEFAULT_FILE
     return str(config)
