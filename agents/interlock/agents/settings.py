@@ -84,7 +84,7 @@ class AwsSettings(_Section):
 
 
 class KubernetesSettings(_Section):
-    """How the cluster is reached: a kubeconfig, or a server and a token."""
+    """How the cluster is reached: a server and a token, a kubeconfig, or else the service account of the pod."""
 
     kubeconfig: Path | None = None
     context: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
@@ -10,8 +11,11 @@ from pathlib import Path
 import aiohttp
 import anyio
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 
+from interlock.agents.sandbox.certificates import CertificateAuthority
 from interlock.agents.sandbox.kubernetes import KubernetesApi
 from interlock.agents.systems.kubernetes import Kubernetes, KubernetesPort, KubernetesSettings, parse_quantity
 from interlock.protocol.errors import PermanentError, TransientError, UsageError
@@ -153,6 +157,39 @@ current-context: here
     await cluster.aclose()
     with pytest.raises(UsageError, match="no usable context 'elsewhere'"):
         await Kubernetes.connect(KubernetesSettings(kubeconfig=file, context="elsewhere"))
+
+
+async def test_a_pods_service_account_is_used_when_nothing_is_configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = CertificateAuthority("cluster")
+    issued = authority.issue("api-server")
+    for name, content in {"ca.crt": authority.certificate, "server.crt": issued.certificate, "key": issued.key}.items():
+        await anyio.Path(tmp_path / name).write_bytes(content)
+    await anyio.Path(tmp_path / "token").write_text(TOKEN)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(tmp_path / "server.crt", tmp_path / "key")
+    seen: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(request.headers["Authorization"])
+        return web.json_response({"metadata": {"name": "shop"}, "status": {"phase": "Active"}})
+
+    application = web.Application()
+    application.router.add_get("/api/v1/namespaces/shop", answer)
+    server = TestServer(application, scheme="https")
+    await server.start_server(ssl=tls)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(server.port))
+    cluster = await Kubernetes.connect(KubernetesSettings(service_account=tmp_path))
+    try:
+        found = await cluster.namespace("shop")
+    finally:
+        await cluster.aclose()
+        await server.close()
+
+    assert found is not None
+    assert seen == [f"Bearer {TOKEN}"]
 
 
 async def test_no_cluster_configured_says_what_to_give() -> None:

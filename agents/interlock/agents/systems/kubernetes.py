@@ -18,6 +18,7 @@ from typing import Any, Protocol, Self, cast
 
 import aiohttp
 from kubernetes_asyncio import client, config
+from kubernetes_asyncio.config import incluster_config
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from interlock.protocol.errors import PermanentError, TransientError, UsageError
@@ -50,7 +51,7 @@ class Quota:
 
 
 class KubernetesSettings(BaseModel):
-    """How to reach a cluster: the API server with a token, or a kubeconfig and one of its contexts."""
+    """How to reach a cluster: the API server with a token, a kubeconfig's context, or else as the pod that this is."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -59,6 +60,8 @@ class KubernetesSettings(BaseModel):
     ca_file: Path | None = None
     kubeconfig: Path | None = None
     context: str | None = None
+    service_account: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+    """Where Kubernetes mounts a pod's token, which changes, and the API server's authority."""
     timeout: float = 15.0
     """Seconds for one request."""
 
@@ -144,7 +147,7 @@ class Kubernetes:
                 where = settings.kubeconfig or "the default place"
                 raise UsageError(f"no usable context {settings.context!r} in the kubeconfig at {where}") from error
         else:
-            raise UsageError("no Kubernetes cluster is configured: give server and token, or kubeconfig and context")
+            _enter_as_pod(configuration, settings.service_account)
         return cls(client.ApiClient(configuration), timeout=settings.timeout)
 
     async def aclose(self) -> None:
@@ -248,6 +251,19 @@ class Kubernetes:
         if response.status in {401, 403}:
             raise PermanentError(f"{problem}; check the token and its role")
         raise PermanentError(problem)
+
+
+def _enter_as_pod(configuration: client.Configuration, account: Path) -> None:
+    loader = incluster_config.InClusterConfigLoader(
+        token_filename=str(account / "token"), cert_filename=str(account / "ca.crt")
+    )
+    try:
+        loader.load_and_set(configuration)
+    except config.ConfigException as error:
+        raise UsageError(
+            "no Kubernetes cluster is configured: give server and token, or kubeconfig and context, "
+            f"or run in a pod with a service account ({error})"
+        ) from error
 
 
 def _object(kind: str, name: str, **content: object) -> dict[str, Any]:
