@@ -5,7 +5,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-CODE := agents bus protocol tests
+CODE := agents bus protocol tests deploy
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -20,13 +20,14 @@ setup: $(INSTALLED) ## Set up what the tests need: Python packages, RabbitMQ, Po
 test: setup ## Run all tests and measure their coverage (ARGS="-k name …")
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
 
-check: $(INSTALLED) ## Check format, lint, types, layers and schemas; change nothing
+check: $(INSTALLED) ## Check format, lint, types, layers, schemas, deployment and docs; change nothing
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/python -m interlock.protocol.schemas check schemas
+	@deploy/check.sh $(BIN)
 
 format: $(INSTALLED) ## Format the code and repair what the linter can
 	$(BIN)/ruff format $(CODE)
