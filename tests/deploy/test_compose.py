@@ -1,0 +1,118 @@
+"""The Compose file says what the product understands: commands, settings, secrets, addresses; and a broker loads it."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from interlock.bus.connect import open_transport
+from interlock.bus.private_broker import PrivateBroker
+from interlock.bus.rabbitmq import Definitions
+from interlock.protocol.roles import TEAM
+
+FOLDER = Path(__file__).parents[2] / "deploy" / "compose"
+COMPOSE: Mapping[str, Any] = YAML(typ="safe").load(FOLDER / "compose.yaml")
+SERVICES: Mapping[str, Mapping[str, Any]] = COMPOSE["services"]
+OURS = {name: service for name, service in SERVICES.items() if service["image"] == "interlock:local"}
+
+
+@pytest.fixture(scope="module")
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("compose") / "secrets"
+    runpy.run_path(str(FOLDER / "prepare.py"))["prepare"](folder)
+    return folder
+
+
+def mounted(service: Mapping[str, Any], below: str) -> Iterator[str]:
+    """Return the sources of what a service mounts, relative to the Compose file."""
+    for volume in service.get("volumes", ()):
+        source = volume.split(":")[0]
+        if source.startswith(below):
+            yield source
+
+
+def test_every_agent_of_the_team_is_a_service() -> None:
+    running = {service["command"][1] for service in OURS.values() if service["command"][0] == "run"}
+
+    assert running == set(TEAM)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_everything_that_is_mounted_is_there(name: str, secrets: Path) -> None:
+    for source in mounted(SERVICES[name], "./"):
+        path = Path(source)
+        if path.name == "interlock.toml":
+            path = path.with_name("interlock.example.toml")
+        found = secrets.parent / path if path.parts[0] == "secrets" else FOLDER / path
+        assert found.exists(), source
+    for source in mounted(SERVICES[name], "../"):
+        assert (FOLDER / source).exists(), source
+
+
+def test_an_agent_sees_no_secret_of_another() -> None:
+    for name in TEAM:
+        assert list(mounted(SERVICES[name], "./secrets")) == [f"./secrets/{name}"]
+
+
+def test_only_loopback_is_published_and_only_by_networks_that_can() -> None:
+    for name, service in SERVICES.items():
+        for port in service.get("ports", ()):
+            assert port.startswith("127.0.0.1:"), name
+            assert "published" in service["networks"], name
+
+
+def test_every_service_is_bounded_and_pinned() -> None:
+    for name, service in SERVICES.items():
+        assert "mem_limit" in service or name in ("topology", "migrate"), name
+        assert re.fullmatch(r"[\w./-]+:(local|v?\d+\.\d+[\w.-]*)", service["image"]), name
+
+
+def test_agents_keep_a_read_only_root_and_no_capability() -> None:
+    for name, service in OURS.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+
+
+def test_prometheus_asks_services_that_there_are() -> None:
+    scraped = (FOLDER / "prometheus" / "prometheus.yaml").read_text()
+    listed = re.search(r"names: \[(.+)\]", scraped)
+    assert listed is not None
+
+    assert set(listed[1].split(", ")) == set(TEAM)
+    assert set(re.findall(r"(rabbitmq-\d):15692", scraped)) <= set(SERVICES)
+
+
+def test_the_nodes_name_each_other() -> None:
+    written = (FOLDER / "rabbitmq" / "rabbitmq.conf").read_text()
+    nodes = re.findall(r"classic_config\.nodes\.\d = rabbit@(\S+)", written)
+
+    assert nodes == [name for name in SERVICES if name.startswith("rabbitmq-")]
+    assert [SERVICES[name]["hostname"] for name in nodes] == nodes
+
+
+def test_others_on_the_machine_cannot_reach_the_secrets(secrets: Path) -> None:
+    assert stat.S_IMODE(secrets.stat().st_mode) == 0o700
+
+
+def test_what_was_made_is_never_made_anew(secrets: Path) -> None:
+    with pytest.raises(FileExistsError):
+        runpy.run_path(str(FOLDER / "prepare.py"))["prepare"](secrets)
+
+
+@pytest.mark.rabbitmq
+async def test_a_broker_loads_the_users_and_lets_them_in(secrets: Path, tmp_path: Path) -> None:
+    document = json.loads((secrets / "rabbitmq" / "definitions.json").read_text())
+    passwords = {name: (secrets / name / "broker.password").read_text() for name in (*TEAM, "interlock-admin")}
+
+    async with PrivateBroker(tmp_path, definitions=Definitions(document, passwords)) as broker:
+        for name in passwords:
+            transport = await open_transport(broker.url(name), identity=name)
+            await transport.aclose()
