@@ -66,7 +66,7 @@ async def test_a_reader_keeps_no_owner_out_and_changes_nothing(tmp_path: Path) -
     with StoreReader.open(path) as reader:
         assert len(reader.workflows()) == 1
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
-            reader._connection.execute("DELETE FROM workflow")  # pyright: ignore[reportPrivateUsage] - that it cannot
+            reader._database.connection.execute("DELETE FROM workflow")  # pyright: ignore[reportPrivateUsage] - that it cannot
         store = await SqliteStore.open(path, agent="coordinator", clock=VirtualClock())
         await store.aclose()
     assert before[:16] == b"SQLite format 3\0"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
+from bus.store.harness import AGENT, StoreHarness
 from interlock.bus.clock import VirtualClock
 from interlock.bus.store.audit import verify_chain
-from interlock.bus.store.reading import StoreReader
+from interlock.bus.store.opening import open_reader
 from interlock.bus.store.records import (
     Commit,
     DeadRow,
@@ -20,14 +20,14 @@ from interlock.bus.store.records import (
     RepairAction,
     RepairRow,
 )
-from interlock.bus.store.sqlite import SqliteStore
+from interlock.bus.store.sql import SqlStore
 from interlock.protocol.errors import UsageError
 from store_rows import START, claim_one, incoming
 
 DANA = Repair(by="dana", reason="the bucket exists now")
 
 
-async def given_up(store: SqliteStore, message_id: str, *, error: str = "no bucket") -> DeadRow:
+async def given_up(store: SqlStore, message_id: str, *, error: str = "no bucket") -> DeadRow:
     """Receive a message and give it up at once."""
     await store.receive(incoming(message_id, conversation=f"about-{message_id}"))
     await store.bury(await claim_one(store), error=error)
@@ -35,7 +35,7 @@ async def given_up(store: SqliteStore, message_id: str, *, error: str = "no buck
 
 
 async def test_the_dead_say_when_each_attempt_failed_and_when_they_were_given_up(
-    store: SqliteStore, clock: VirtualClock
+    store: SqlStore, clock: VirtualClock
 ) -> None:
     await store.receive(incoming("m1"))
     await store.retry(await claim_one(store), not_before=clock.now(), error="first")
@@ -47,7 +47,7 @@ async def test_the_dead_say_when_each_attempt_failed_and_when_they_were_given_up
     assert (dead.message.received_at, dead.ended_at, dead.state) == (START, later, InboxState.DEAD)
 
 
-async def test_the_dead_are_listed_in_pages(store: SqliteStore) -> None:
+async def test_the_dead_are_listed_in_pages(store: SqlStore) -> None:
     numbers = [(await given_up(store, f"m{number}")).seq for number in range(5)]
     first = await store.dead(limit=2)
     second = await store.dead(limit=2, after=first[-1].seq)
@@ -55,7 +55,7 @@ async def test_the_dead_are_listed_in_pages(store: SqliteStore) -> None:
 
 
 async def test_a_revival_says_who_and_why_and_what_has_become_of_the_message(
-    store: SqliteStore, clock: VirtualClock
+    store: SqlStore, clock: VirtualClock
 ) -> None:
     dead = await given_up(store, "m1")
     await clock.advance(5.0)
@@ -67,7 +67,7 @@ async def test_a_revival_says_who_and_why_and_what_has_become_of_the_message(
     assert (letter.state, letter.errors) == (InboxState.DONE, ("no bucket",))
 
 
-async def test_a_dropped_message_is_no_longer_waited_for_and_stays_known(store: SqliteStore) -> None:
+async def test_a_dropped_message_is_no_longer_waited_for_and_stays_known(store: SqlStore) -> None:
     dead = await given_up(store, "m1")
     await store.drop(dead.seq, DANA)
     assert await store.dead() == ()
@@ -78,7 +78,7 @@ async def test_a_dropped_message_is_no_longer_waited_for_and_stays_known(store: 
     assert await store.claim(limit=1, lease=30.0) == ()
 
 
-async def test_an_edit_puts_a_new_message_in_the_place_of_the_dead_one_and_both_know(store: SqliteStore) -> None:
+async def test_an_edit_puts_a_new_message_in_the_place_of_the_dead_one_and_both_know(store: SqlStore) -> None:
     dead = await given_up(store, "m1")
     await store.replace(dead.seq, incoming("m1-edited", conversation="about-m1", body=b'{"fixed":true}'), DANA)
     claim = await claim_one(store)
@@ -91,7 +91,7 @@ async def test_an_edit_puts_a_new_message_in_the_place_of_the_dead_one_and_both_
     assert await store.receive(dead.message) is Receipt.DUPLICATE
 
 
-async def test_a_replacement_with_an_id_that_is_known_changes_nothing(store: SqliteStore) -> None:
+async def test_a_replacement_with_an_id_that_is_known_changes_nothing(store: SqlStore) -> None:
     first, second = await given_up(store, "m1"), await given_up(store, "m2")
     with pytest.raises(UsageError, match="message m1 is in the inbox already"):
         await store.replace(second.seq, first.message, DANA)
@@ -99,7 +99,7 @@ async def test_a_replacement_with_an_id_that_is_known_changes_nothing(store: Sql
     assert await store.audit() == ()
 
 
-async def test_what_was_dropped_can_be_neither_revived_nor_edited(store: SqliteStore) -> None:
+async def test_what_was_dropped_can_be_neither_revived_nor_edited(store: SqlStore) -> None:
     dead = await given_up(store, "m1")
     await store.drop(dead.seq, DANA)
     for repair in (
@@ -111,7 +111,7 @@ async def test_what_was_dropped_can_be_neither_revived_nor_edited(store: SqliteS
             await repair
 
 
-async def test_an_order_that_comes_twice_is_carried_out_once(store: SqliteStore) -> None:
+async def test_an_order_that_comes_twice_is_carried_out_once(store: SqlStore) -> None:
     dead = await given_up(store, "m1")
     order = Repair(by="dana", key="order-1")
     await store.revive(dead.seq, order)
@@ -124,7 +124,7 @@ async def test_an_order_that_comes_twice_is_carried_out_once(store: SqliteStore)
     assert await store.dead() == ()
 
 
-async def test_every_repair_is_a_line_of_the_audit_trail_with_its_person(store: SqliteStore) -> None:
+async def test_every_repair_is_a_line_of_the_audit_trail_with_its_person(store: SqlStore) -> None:
     first, second, third = [await given_up(store, f"m{number}") for number in (1, 2, 3)]
     await store.revive(first.seq, DANA)
     await store.drop(second.seq, Repair(by="kim"))
@@ -140,7 +140,7 @@ async def test_every_repair_is_a_line_of_the_audit_trail_with_its_person(store: 
     assert verify_chain(trail) is None
 
 
-async def test_refusals_are_listed_with_how_often_they_came(store: SqliteStore, clock: VirtualClock) -> None:
+async def test_refusals_are_listed_with_how_often_they_came(store: SqlStore, clock: VirtualClock) -> None:
     await store.reject("aa", "unknown_type", "no such type")
     await clock.advance(1.0)
     await store.reject("bb", "not_json", "no JSON")
@@ -151,10 +151,10 @@ async def test_refusals_are_listed_with_how_often_they_came(store: SqliteStore, 
     ]
 
 
-async def test_a_reader_sees_the_same_dead_beside_the_owner(store: SqliteStore, path: Path) -> None:
+async def test_a_reader_sees_the_same_dead_beside_the_owner(store: SqlStore, harness: StoreHarness) -> None:
     dead = await given_up(store, "m1")
     await store.reject("aa", "unknown_type", "no such type")
-    with StoreReader.open(path) as reader:
+    with open_reader(harness.address, agent=AGENT) as reader:
         assert reader.dead() == await store.dead()
         assert reader.letter(dead.seq) == dead
         assert reader.letter(99) is None

@@ -9,33 +9,34 @@ import pytest
 from interlock.bus.clock import VirtualClock
 from interlock.bus.errors import LeaseLostError
 from interlock.bus.store.records import EffectRow, EffectState
+from interlock.bus.store.sql import SqlStore
 from interlock.bus.store.sqlite import SqliteStore
 from interlock.protocol.errors import UsageError
 
 
-async def begin(store: SqliteStore, *, fence: int = 1, request: str = "r1") -> tuple[EffectRow, bool]:
+async def begin(store: SqlStore, *, fence: int = 1, request: str = "r1") -> tuple[EffectRow, bool]:
     return await store.begin_effect("jira:PROJ-140:comment", request_hash=request, fence=fence)
 
 
-async def settle(store: SqliteStore, state: EffectState, result: str | None = None) -> None:
+async def settle(store: SqlStore, state: EffectState, result: str | None = None) -> None:
     await store.settle_effect("jira:PROJ-140:comment", state=state, result=result)
 
 
-async def test_an_effect_is_new_once(store: SqliteStore, clock: VirtualClock) -> None:
+async def test_an_effect_is_new_once(store: SqlStore, clock: VirtualClock) -> None:
     row, new = await begin(store)
     assert (row.state, row.started_at, row.settled_at, new) == (EffectState.STARTED, clock.now(), None, True)
     row, new = await begin(store)
     assert (row.state, new) == (EffectState.STARTED, False)
 
 
-async def test_what_is_done_is_told_to_every_later_attempt(store: SqliteStore) -> None:
+async def test_what_is_done_is_told_to_every_later_attempt(store: SqlStore) -> None:
     await begin(store)
     await settle(store, EffectState.DONE, '{"id": 7}')
     row, new = await begin(store, fence=2)
     assert (row.state, row.result, new) == (EffectState.DONE, '{"id": 7}', False)
 
 
-async def test_an_effect_that_a_former_attempt_left_started_is_unknown(store: SqliteStore) -> None:
+async def test_an_effect_that_a_former_attempt_left_started_is_unknown(store: SqlStore) -> None:
     await begin(store, fence=1)
     row, new = await begin(store, fence=2)
     assert (row.state, new) == (EffectState.UNKNOWN, False)
@@ -51,19 +52,19 @@ async def test_an_effect_that_a_former_process_left_started_is_unknown(path: Pat
     await store.aclose()
 
 
-async def test_a_stale_attempt_is_told_so(store: SqliteStore) -> None:
+async def test_a_stale_attempt_is_told_so(store: SqlStore) -> None:
     await begin(store, fence=2)
     with pytest.raises(LeaseLostError, match="1 is stale"):
         await begin(store, fence=1)
 
 
-async def test_a_key_stands_for_one_request(store: SqliteStore) -> None:
+async def test_a_key_stands_for_one_request(store: SqlStore) -> None:
     await begin(store)
     with pytest.raises(UsageError, match="known for request r1, not for r2"):
         await begin(store, request="r2")
 
 
-async def test_unknown_can_be_reconciled_and_then_not_be_changed(store: SqliteStore) -> None:
+async def test_unknown_can_be_reconciled_and_then_not_be_changed(store: SqlStore) -> None:
     await begin(store)
     await settle(store, EffectState.UNKNOWN, "timed out")
     await settle(store, EffectState.DONE, "found")
@@ -72,7 +73,7 @@ async def test_unknown_can_be_reconciled_and_then_not_be_changed(store: SqliteSt
         await settle(store, EffectState.FAILED)
 
 
-async def test_only_what_was_begun_can_be_settled_and_only_by_an_outcome(store: SqliteStore) -> None:
+async def test_only_what_was_begun_can_be_settled_and_only_by_an_outcome(store: SqlStore) -> None:
     with pytest.raises(UsageError, match="was not begun"):
         await settle(store, EffectState.DONE)
     await begin(store)
@@ -80,7 +81,7 @@ async def test_only_what_was_begun_can_be_settled_and_only_by_an_outcome(store: 
         await settle(store, EffectState.STARTED)
 
 
-async def test_what_did_not_happen_can_be_forgotten_and_what_happened_cannot(store: SqliteStore) -> None:
+async def test_what_did_not_happen_can_be_forgotten_and_what_happened_cannot(store: SqlStore) -> None:
     await store.forget_effect("never begun")
     await begin(store)
     await settle(store, EffectState.FAILED, "400")

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
 
+import anyio.to_thread
 import pytest
 
+from bus.store.harness import StoreHarness
 from interlock.bus.clock import VirtualClock
 from interlock.bus.errors import LeaseLostError, StoreConflictError
 from interlock.bus.store.records import Commit, Receipt, Repair
-from interlock.bus.store.sqlite import SqliteStore
+from interlock.bus.store.sql import SqlStore
 from interlock.protocol.errors import UsageError
 from store_rows import START, claim_one, incoming, outgoing, workflow
 
 
-async def test_a_message_is_new_once_and_a_duplicate_ever_after(store: SqliteStore) -> None:
+async def test_a_message_is_new_once_and_a_duplicate_ever_after(store: SqlStore) -> None:
     assert await store.receive(incoming("m1")) is Receipt.NEW
     assert await store.receive(incoming("m1")) is Receipt.DUPLICATE
     await store.finish(await claim_one(store), Commit())
@@ -25,13 +24,13 @@ async def test_a_message_is_new_once_and_a_duplicate_ever_after(store: SqliteSto
     assert await store.claim(limit=9, lease=30.0) == ()
 
 
-async def test_a_known_id_with_another_body_is_a_conflict_and_changes_nothing(store: SqliteStore) -> None:
+async def test_a_known_id_with_another_body_is_a_conflict_and_changes_nothing(store: SqlStore) -> None:
     await store.receive(incoming("m1", body=b"first"))
     assert await store.receive(incoming("m1", body=b"forged")) is Receipt.CONFLICT
     assert (await claim_one(store)).message.body == b"first"
 
 
-async def test_what_was_pruned_stays_known_with_its_body(store: SqliteStore, clock: VirtualClock) -> None:
+async def test_what_was_pruned_stays_known_with_its_body(store: SqlStore, clock: VirtualClock) -> None:
     await store.receive(incoming("m1"))
     await store.finish(await claim_one(store), Commit(outgoing=(outgoing("o1"),)))
     await store.mark_sent(["o1"])
@@ -42,7 +41,7 @@ async def test_what_was_pruned_stays_known_with_its_body(store: SqliteStore, clo
     assert await store.receive(incoming("m1", body=b"forged")) is Receipt.CONFLICT
 
 
-async def test_a_claim_carries_the_message_as_it_was_received(store: SqliteStore) -> None:
+async def test_a_claim_carries_the_message_as_it_was_received(store: SqlStore) -> None:
     message = incoming("m1", body=b"\x00\xff")
     await store.receive(message)
     claim = await claim_one(store)
@@ -50,7 +49,7 @@ async def test_a_claim_carries_the_message_as_it_was_received(store: SqliteStore
     assert claim.lease_until == START + timedelta(seconds=30)
 
 
-async def test_one_message_per_conversation_is_claimed_and_the_next_when_it_is_done(store: SqliteStore) -> None:
+async def test_one_message_per_conversation_is_claimed_and_the_next_when_it_is_done(store: SqlStore) -> None:
     for message_id, conversation in (("a1", "a"), ("a2", "a"), ("b1", "b")):
         await store.receive(incoming(message_id, conversation=conversation))
     first = await store.claim(limit=9, lease=30.0)
@@ -61,7 +60,7 @@ async def test_one_message_per_conversation_is_claimed_and_the_next_when_it_is_d
 
 
 async def test_a_message_that_waits_for_its_retry_holds_back_its_conversation_only(
-    store: SqliteStore, clock: VirtualClock
+    store: SqlStore, clock: VirtualClock
 ) -> None:
     await store.receive(incoming("a1", conversation="a"))
     await store.receive(incoming("a2", conversation="a"))
@@ -76,9 +75,7 @@ async def test_a_message_that_waits_for_its_retry_holds_back_its_conversation_on
     assert (again.message.message_id, again.attempt) == ("a1", 2)
 
 
-async def test_a_lease_that_ran_out_is_claimed_again_under_a_higher_fence(
-    store: SqliteStore, clock: VirtualClock
-) -> None:
+async def test_a_lease_that_ran_out_is_claimed_again_under_a_higher_fence(store: SqlStore, clock: VirtualClock) -> None:
     await store.receive(incoming("m1"))
     stalled = await claim_one(store)
     assert await store.next_due() == stalled.lease_until
@@ -91,7 +88,7 @@ async def test_a_lease_that_ran_out_is_claimed_again_under_a_higher_fence(
     await store.finish(second, Commit())
 
 
-async def test_a_stale_holder_is_refused_whatever_it_tries(store: SqliteStore, clock: VirtualClock) -> None:
+async def test_a_stale_holder_is_refused_whatever_it_tries(store: SqlStore, clock: VirtualClock) -> None:
     await store.receive(incoming("m1"))
     stalled = await claim_one(store)
     await clock.advance(31.0)
@@ -106,7 +103,22 @@ async def test_a_stale_holder_is_refused_whatever_it_tries(store: SqliteStore, c
     assert [claim.fence for claim in await store.renew([stalled, held], lease=60.0)] == [held.fence]
 
 
-async def test_a_renewed_lease_lasts_longer(store: SqliteStore, clock: VirtualClock) -> None:
+async def test_ending_a_message_again_under_the_same_fence_changes_nothing(store: SqlStore) -> None:
+    """As after a commit whose answer was lost."""
+    await store.receive(incoming("m1"))
+    done = await claim_one(store)
+    for _ in range(2):
+        await store.finish(done, Commit(outgoing=(outgoing("o1"),), workflow=workflow(1)))
+    await store.receive(incoming("m2"))
+    given_up = await claim_one(store)
+    for _ in range(2):
+        await store.bury(given_up, error="no", commit=Commit(workflow=workflow(2)))
+    (dead,) = await store.dead()
+    assert dead.errors == ("no",)
+    assert (await store.counts()).unsent == 1
+
+
+async def test_a_renewed_lease_lasts_longer(store: SqlStore, clock: VirtualClock) -> None:
     await store.receive(incoming("m1"))
     (renewed,) = await store.renew([await claim_one(store)], lease=60.0)
     assert renewed.lease_until == clock.now() + timedelta(seconds=60)
@@ -115,20 +127,20 @@ async def test_a_renewed_lease_lasts_longer(store: SqliteStore, clock: VirtualCl
     await store.finish(renewed, Commit())
 
 
-async def test_a_released_message_has_spent_no_attempt(store: SqliteStore) -> None:
+async def test_a_released_message_has_spent_no_attempt(store: SqlStore) -> None:
     await store.receive(incoming("m1"))
     await store.release(await claim_one(store))
     assert (await claim_one(store)).attempt == 1
 
 
-async def test_fences_grow_over_all_messages(store: SqliteStore) -> None:
+async def test_fences_grow_over_all_messages(store: SqlStore) -> None:
     for number in range(4):
         await store.receive(incoming(f"m{number}", conversation=f"c{number}"))
     fences = [claim.fence for _ in range(2) for claim in await store.claim(limit=2, lease=30.0)]
     assert fences == sorted(set(fences))
 
 
-async def test_the_dead_keep_their_history_and_can_be_revived(store: SqliteStore, clock: VirtualClock) -> None:
+async def test_the_dead_keep_their_history_and_can_be_revived(store: SqlStore, clock: VirtualClock) -> None:
     await store.receive(incoming("m1"))
     await store.retry(await claim_one(store), not_before=clock.now(), error="first")
     await store.bury(await claim_one(store), error="second", commit=Commit(outgoing=(outgoing("declined"),)))
@@ -143,7 +155,7 @@ async def test_the_dead_keep_their_history_and_can_be_revived(store: SqliteStore
     assert (await store.dead())[0].errors == ("first", "second", "third")
 
 
-async def test_a_revived_message_waits_for_the_one_that_is_being_worked_on(store: SqliteStore) -> None:
+async def test_a_revived_message_waits_for_the_one_that_is_being_worked_on(store: SqlStore) -> None:
     await store.receive(incoming("m1"))
     await store.receive(incoming("m2"))
     await store.bury(await claim_one(store), error="no")
@@ -154,12 +166,12 @@ async def test_a_revived_message_waits_for_the_one_that_is_being_worked_on(store
     assert (await claim_one(store)).message.message_id == "m1"
 
 
-async def test_only_the_dead_can_be_revived(store: SqliteStore) -> None:
+async def test_only_the_dead_can_be_revived(store: SqlStore) -> None:
     with pytest.raises(UsageError, match=r"message number 7 is not among the dead \(it is unknown\)"):
         await store.revive(7, Repair(by="dana"))
 
 
-async def test_a_commit_that_fails_leaves_the_message_claimed_and_nothing_written(store: SqliteStore) -> None:
+async def test_a_commit_that_fails_leaves_the_message_claimed_and_nothing_written(store: SqlStore) -> None:
     await store.receive(incoming("m1"))
     claim = await claim_one(store)
     with pytest.raises(StoreConflictError):
@@ -169,10 +181,9 @@ async def test_a_commit_that_fails_leaves_the_message_claimed_and_nothing_writte
     assert (await store.counts()).unsent == 1
 
 
-async def test_rejections_are_counted_by_body_and_reason(store: SqliteStore, path: Path) -> None:
+async def test_rejections_are_counted_by_body_and_reason(store: SqlStore, harness: StoreHarness) -> None:
     for code in ("not_json", "not_json", "too_large"):
         await store.reject("ab" * 32, code, "refused")
     await store.aclose()
-    with closing(sqlite3.connect(path)) as connection:
-        rows = connection.execute("SELECT code, times FROM rejection ORDER BY code").fetchall()
+    rows = await anyio.to_thread.run_sync(harness.query, "SELECT code, times FROM rejection ORDER BY code")
     assert rows == [("not_json", 2), ("too_large", 1)]

@@ -34,13 +34,13 @@ sys.stdin.read()
 """
 
 
-async def reopen(store: SqliteStore, path: Path, clock: VirtualClock) -> SqliteStore:
-    await store.aclose()
+async def reopen(sqlite_store: SqliteStore, path: Path, clock: VirtualClock) -> SqliteStore:
+    await sqlite_store.aclose()
     return await SqliteStore.open(path, agent="devops-agent", clock=clock)
 
 
-async def test_it_is_a_store(store: SqliteStore, path: Path) -> None:
-    port: Store = store
+async def test_it_is_a_store(sqlite_store: SqliteStore, path: Path) -> None:
+    port: Store = sqlite_store
     assert repr(port) == f"SqliteStore({str(path)!r}, agent='devops-agent', epoch=1)"
 
 
@@ -58,7 +58,9 @@ async def test_a_second_process_is_refused_by_file_and_holder(path: Path) -> Non
     await store.aclose()
 
 
-async def test_even_the_same_process_opens_a_file_once(store: SqliteStore, path: Path, clock: VirtualClock) -> None:
+async def test_even_the_same_process_opens_a_file_once(
+    sqlite_store: SqliteStore, path: Path, clock: VirtualClock
+) -> None:
     with pytest.raises(StoreBusyError, match=f"process {os.getpid()}"):
         await SqliteStore.open(path, agent="devops-agent", clock=clock)
 
@@ -73,9 +75,9 @@ def test_a_lock_is_released_once_and_may_be_released_again(path: Path) -> None:
 
 
 async def test_another_agents_file_is_refused_and_stays_usable(
-    store: SqliteStore, path: Path, clock: VirtualClock
+    sqlite_store: SqliteStore, path: Path, clock: VirtualClock
 ) -> None:
-    await store.aclose()
+    await sqlite_store.aclose()
     with pytest.raises(UsageError, match="belongs to devops-agent, not to qa-agent"):
         await SqliteStore.open(path, agent="qa-agent", clock=clock)
     again = await SqliteStore.open(path, agent="devops-agent", clock=clock)
@@ -95,74 +97,74 @@ async def test_a_place_that_holds_no_file_is_refused(path: Path, clock: VirtualC
         await SqliteStore.open(path, agent="devops-agent", clock=clock)
 
 
-async def test_the_file_is_for_its_owner_only(store: SqliteStore, path: Path) -> None:
+async def test_the_file_is_for_its_owner_only(sqlite_store: SqliteStore, path: Path) -> None:
     for file in (path, path.with_name("agent.db-wal"), path.with_name("agent.db.lock")):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 async def test_a_new_owner_voids_the_leases_of_the_former_at_once_and_counts_the_attempt(
-    store: SqliteStore, path: Path, clock: VirtualClock
+    sqlite_store: SqliteStore, path: Path, clock: VirtualClock
 ) -> None:
-    await store.receive(incoming("m1"))
-    former = await claim_one(store)
-    store = await reopen(store, path, clock)
-    claim = await claim_one(store)
+    await sqlite_store.receive(incoming("m1"))
+    former = await claim_one(sqlite_store)
+    sqlite_store = await reopen(sqlite_store, path, clock)
+    claim = await claim_one(sqlite_store)
     assert (claim.attempt, claim.fence > former.fence) == (2, True)
     with pytest.raises(LeaseLostError):
-        await store.finish(former, Commit())
-    await store.bury(claim, error="enough")
-    assert (await store.dead())[0].errors == ("the process ended during the attempt", "enough")
-    await store.aclose()
+        await sqlite_store.finish(former, Commit())
+    await sqlite_store.bury(claim, error="enough")
+    assert (await sqlite_store.dead())[0].errors == ("the process ended during the attempt", "enough")
+    await sqlite_store.aclose()
 
 
 async def test_everything_committed_is_there_after_reopening(
-    store: SqliteStore, path: Path, clock: VirtualClock
+    sqlite_store: SqliteStore, path: Path, clock: VirtualClock
 ) -> None:
-    await store.receive(incoming("m1"))
-    await store.commit(Commit(outgoing=(outgoing("o1"),), workflow=workflow(1)))
-    store = await reopen(store, path, clock)
-    assert await store.counts() == StoreCounts(ready=1, leased=0, dead=0, unsent=1, conversations={"planned": 1})
-    await store.aclose()
+    await sqlite_store.receive(incoming("m1"))
+    await sqlite_store.commit(Commit(outgoing=(outgoing("o1"),), workflow=workflow(1)))
+    sqlite_store = await reopen(sqlite_store, path, clock)
+    assert await sqlite_store.counts() == StoreCounts(ready=1, leased=0, dead=0, unsent=1, conversations={"planned": 1})
+    await sqlite_store.aclose()
 
 
-async def test_a_closed_store_says_so_and_may_be_closed_again(store: SqliteStore) -> None:
-    await store.aclose()
-    await store.aclose()
+async def test_a_closed_store_says_so_and_may_be_closed_again(sqlite_store: SqliteStore) -> None:
+    await sqlite_store.aclose()
+    await sqlite_store.aclose()
     with pytest.raises(StoreUnavailableError, match="it is closed"):
-        await store.counts()
+        await sqlite_store.counts()
 
 
-async def test_concurrent_work_shares_commits(store: SqliteStore) -> None:
+async def test_concurrent_work_shares_commits(sqlite_store: SqliteStore) -> None:
     async def work(number: int) -> None:
         for turn in range(4):
-            await store.receive(incoming(f"{number}-{turn}", conversation=f"c{number}"))
+            await sqlite_store.receive(incoming(f"{number}-{turn}", conversation=f"c{number}"))
 
     await asyncio.gather(*(work(number) for number in range(32)))
-    statistics = store.statistics()
+    statistics = sqlite_store.statistics()
     assert statistics.operations == 128
     assert statistics.operations / statistics.commits > 4
 
 
-async def test_an_empty_store_has_nothing_due(store: SqliteStore) -> None:
-    assert await store.next_due() is None
-    assert await store.counts() == StoreCounts(0, 0, 0, 0)
+async def test_an_empty_store_has_nothing_due(sqlite_store: SqliteStore) -> None:
+    assert await sqlite_store.next_due() is None
+    assert await sqlite_store.counts() == StoreCounts(0, 0, 0, 0)
 
 
-async def test_pruning_takes_chunks_and_leaves_what_is_open(store: SqliteStore, clock: VirtualClock) -> None:
+async def test_pruning_takes_chunks_and_leaves_what_is_open(sqlite_store: SqliteStore, clock: VirtualClock) -> None:
     for number in range(600):
-        await store.receive(incoming(f"m{number}", conversation=f"c{number}"))
-    for claim in await store.claim(limit=599, lease=30.0):
-        await store.finish(claim, Commit())
+        await sqlite_store.receive(incoming(f"m{number}", conversation=f"c{number}"))
+    for claim in await sqlite_store.claim(limit=599, lease=30.0):
+        await sqlite_store.finish(claim, Commit())
     await clock.advance(1.0)
-    assert await store.prune(clock.now()) == 599
-    assert await store.prune(clock.now()) == 0
-    assert (await store.counts()).ready == 1
+    assert await sqlite_store.prune(clock.now()) == 599
+    assert await sqlite_store.prune(clock.now()) == 0
+    assert (await sqlite_store.counts()).ready == 1
 
 
-async def test_no_body_stands_in_an_error(store: SqliteStore) -> None:
-    await store.commit(Commit(outgoing=(outgoing("o1", body=b"canary-one"),)))
+async def test_no_body_stands_in_an_error(sqlite_store: SqliteStore) -> None:
+    await sqlite_store.commit(Commit(outgoing=(outgoing("o1", body=b"canary-one"),)))
     with pytest.raises(Exception, match="o1") as caught:
-        await store.commit(Commit(outgoing=(outgoing("o1", body=b"canary-two"),)))
+        await sqlite_store.commit(Commit(outgoing=(outgoing("o1", body=b"canary-two"),)))
     assert "canary" not in repr(caught.value)
 
 
@@ -171,7 +173,7 @@ def test_moments_survive_the_database_to_the_microsecond() -> None:
     assert from_micros(to_micros(moment)) == moment
 
 
-async def test_the_file_has_the_promised_durability(store: SqliteStore, path: Path) -> None:
+async def test_the_file_has_the_promised_durability(sqlite_store: SqliteStore, path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert connection.execute("PRAGMA quick_check").fetchone() == ("ok",)

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from interlock.bus.clock import VirtualClock
 from interlock.bus.store.records import Commit, TimerRow
-from interlock.bus.store.sqlite import SqliteStore
+from interlock.bus.store.sql import SqlStore
 from store_rows import START
 
 
@@ -14,7 +14,7 @@ def after(seconds: float, *, name: str = "escalate") -> TimerRow:
     return TimerRow("proj-140", name, START + timedelta(seconds=seconds))
 
 
-async def test_a_due_timer_becomes_a_message_of_the_agent_to_itself(store: SqliteStore, clock: VirtualClock) -> None:
+async def test_a_due_timer_becomes_a_message_of_the_agent_to_itself(store: SqlStore, clock: VirtualClock) -> None:
     await store.commit(Commit(set_timers=(after(10),)))
     assert await store.fire_timers(clock.now()) == 0
     assert await store.next_due() == START + timedelta(seconds=10)
@@ -26,7 +26,7 @@ async def test_a_due_timer_becomes_a_message_of_the_agent_to_itself(store: Sqlit
     assert (message.conversation_id, message.received_at) == ("proj-140", clock.now())
 
 
-async def test_a_timer_fires_once_even_when_it_is_set_again_for_the_same_moment(store: SqliteStore) -> None:
+async def test_a_timer_fires_once_even_when_it_is_set_again_for_the_same_moment(store: SqlStore) -> None:
     moment = START + timedelta(seconds=10)
     for expected in (1, 0):
         await store.commit(Commit(set_timers=(after(10),)))
@@ -34,14 +34,14 @@ async def test_a_timer_fires_once_even_when_it_is_set_again_for_the_same_moment(
     assert (await store.counts()).ready == 1
 
 
-async def test_a_later_timer_of_the_same_name_replaces_the_former(store: SqliteStore) -> None:
+async def test_a_later_timer_of_the_same_name_replaces_the_former(store: SqlStore) -> None:
     await store.commit(Commit(set_timers=(after(10),)))
     await store.commit(Commit(set_timers=(after(20),)))
     assert await store.fire_timers(START + timedelta(seconds=19)) == 0
     assert await store.fire_timers(START + timedelta(seconds=20)) == 1
 
 
-async def test_a_cancelled_timer_does_not_fire_and_may_be_set_anew_at_once(store: SqliteStore) -> None:
+async def test_a_cancelled_timer_does_not_fire_and_may_be_set_anew_at_once(store: SqlStore) -> None:
     await store.commit(Commit(set_timers=(after(10), after(10, name="expire"))))
     cancelled = (("proj-140", "escalate"), ("proj-140", "expire"), ("proj-140", "unknown"))
     await store.commit(Commit(cancel_timers=cancelled, set_timers=(after(30, name="expire"),)))
@@ -49,7 +49,7 @@ async def test_a_cancelled_timer_does_not_fire_and_may_be_set_anew_at_once(store
     assert await store.next_due() == START + timedelta(seconds=30)
 
 
-async def test_timers_fire_in_the_order_of_their_moments(store: SqliteStore) -> None:
+async def test_timers_fire_in_the_order_of_their_moments(store: SqlStore) -> None:
     await store.commit(Commit(set_timers=(after(20, name="a"), after(10, name="b"))))
     assert await store.fire_timers(START + timedelta(hours=1)) == 2
     (first,) = await store.claim(limit=1, lease=30.0)

@@ -12,6 +12,8 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from interlock.bus.store.database import Connection
+from interlock.bus.store.sqlite import SqliteDatabase
 from interlock.bus.store.writer import StoreUnavailableError, Writer
 
 
@@ -25,7 +27,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 @pytest.fixture
 async def writer(path: Path) -> AsyncIterator[Writer]:
-    started = Writer(connect(path), name="test")
+    started = Writer(SqliteDatabase(connect(path)), name="test")
     yield started
     await started.aclose()
 
@@ -38,7 +40,7 @@ class Held:
         self._reached = threading.Event()
         self._let_go = threading.Event()
 
-    def _wait(self, _connection: sqlite3.Connection) -> None:
+    def _wait(self, _connection: Connection) -> None:
         self._reached.set()
         assert self._let_go.wait(5.0)
 
@@ -52,7 +54,7 @@ class Held:
 
 
 async def add(writer: Writer, text: str) -> None:
-    def operation(connection: sqlite3.Connection) -> None:
+    def operation(connection: Connection) -> None:
         connection.execute("INSERT INTO line VALUES (?)", (text,))
 
     await writer.run(operation)
@@ -78,7 +80,7 @@ async def test_what_queues_up_during_a_commit_shares_the_next_one(writer: Writer
 
 
 async def test_an_operation_that_fails_leaves_nothing_and_takes_nobody_with_it(writer: Writer) -> None:
-    def half(connection: sqlite3.Connection) -> None:
+    def half(connection: Connection) -> None:
         connection.execute("INSERT INTO line VALUES ('half')")
         connection.execute("INSERT INTO line VALUES (NULL)")
 
@@ -115,7 +117,7 @@ async def test_more_than_the_largest_group_takes_several_commits(writer: Writer)
 
 
 async def test_closing_writes_what_is_queued_and_then_refuses(path: Path) -> None:
-    writer = Writer(connect(path), name="agent.db")
+    writer = Writer(SqliteDatabase(connect(path)), name="agent.db")
     async with Held(writer):
         task = asyncio.create_task(add(writer, "queued"))
         await queued(task)
@@ -149,7 +151,7 @@ async def test_a_statement_that_the_database_cannot_run_is_told_as_unavailable(w
 
 
 async def test_a_full_disk_fails_the_whole_group_and_later_ones_succeed(writer: Writer) -> None:
-    def fill(connection: sqlite3.Connection) -> None:
+    def fill(connection: Connection) -> None:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         connection.execute(f"PRAGMA max_page_count = {pages}")
 
@@ -167,11 +169,11 @@ async def test_a_full_disk_fails_the_whole_group_and_later_ones_succeed(writer: 
 
 
 async def test_a_commit_that_the_database_refuses_fails_its_group_and_only_it(writer: Writer) -> None:
-    def relate(connection: sqlite3.Connection) -> None:
+    def relate(connection: Connection) -> None:
         connection.execute("CREATE TABLE parent(id INTEGER PRIMARY KEY)")
         connection.execute("CREATE TABLE child(parent INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED)")
 
-    def orphan(connection: sqlite3.Connection) -> None:
+    def orphan(connection: Connection) -> None:
         connection.execute("INSERT INTO child VALUES (7)")
 
     await writer.run(relate)
@@ -190,7 +192,7 @@ async def test_when_the_thread_dies_nobody_waits_for_it(path: Path) -> None:
         assert everyone_waits.wait(5.0)
         raise SystemExit
 
-    writer = Writer(connect(path), name="test", fail_point=die)
+    writer = Writer(SqliteDatabase(connect(path)), name="test", fail_point=die)
     in_the_group = asyncio.create_task(add(writer, "in the group"))
     await anyio.to_thread.run_sync(reached.wait, 5.0)
     behind_it = asyncio.create_task(add(writer, "behind it"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 __all__ = ["load", "of_conversation", "save"]
 
-import sqlite3
 
 from interlock.bus.errors import StoreConflictError
+from interlock.bus.store.database import Connection, Row
 from interlock.bus.store.moments import from_micros, to_micros
 from interlock.bus.store.records import ApprovalRow, ApprovalState
 
@@ -19,7 +19,7 @@ _PREDECESSORS = {
 }
 
 
-def save(connection: sqlite3.Connection, row: ApprovalRow) -> None:
+def save(connection: Connection, row: ApprovalRow) -> None:
     """Insert an approval, or write its next state.
 
     What was asked for never changes, and an approval is used once: only a granted one, and then no more. Raises
@@ -54,7 +54,7 @@ def _asked(row: ApprovalRow) -> tuple[object, ...]:
     return (row.conversation_id, row.subject, row.digest, row.environment, row.author, row.summary, row.expires_at)
 
 
-def _insert(connection: sqlite3.Connection, row: ApprovalRow) -> None:
+def _insert(connection: Connection, row: ApprovalRow) -> None:
     inserted = connection.execute(
         "INSERT INTO approval(id, conversation_id, subject, digest, environment, author, summary, state, requested_at, "
         "expires_at, approver, decided_at, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
@@ -82,21 +82,22 @@ def _insert(connection: sqlite3.Connection, row: ApprovalRow) -> None:
         )
 
 
-def load(connection: sqlite3.Connection, approval_id: str) -> ApprovalRow | None:
+def load(connection: Connection, approval_id: str) -> ApprovalRow | None:
     """Return one approval."""
     row = connection.execute("SELECT * FROM approval WHERE id = ?", (approval_id,)).fetchone()
     return None if row is None else _approval(row)
 
 
-def of_conversation(connection: sqlite3.Connection, conversation_id: str | None) -> tuple[ApprovalRow, ...]:
+def of_conversation(connection: Connection, conversation_id: str | None) -> tuple[ApprovalRow, ...]:
     """Return a conversation's approvals, or everyone's for None, oldest first."""
     rows = connection.execute(
-        "SELECT * FROM approval WHERE ?1 IS NULL OR conversation_id = ?1 ORDER BY requested_at, id", (conversation_id,)
+        "SELECT * FROM approval WHERE CAST(?1 AS TEXT) IS NULL OR conversation_id = ?1 ORDER BY requested_at, id",
+        (conversation_id,),
     ).fetchall()
     return tuple(_approval(row) for row in rows)
 
 
-def _approval(row: sqlite3.Row) -> ApprovalRow:
+def _approval(row: Row) -> ApprovalRow:
     return ApprovalRow(
         id=row["id"],
         conversation_id=row["conversation_id"],

@@ -10,10 +10,10 @@ __all__ = ["GENESIS", "append", "trail", "verify_chain"]
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from interlock.bus.store.database import Connection
 from interlock.bus.store.moments import from_micros, to_micros
 from interlock.bus.store.records import AuditEntry, AuditRow
 
@@ -21,7 +21,7 @@ GENESIS = "0" * 64
 """What stands in the place of the first line's previous hash."""
 
 
-def append(connection: sqlite3.Connection, entries: Iterable[AuditEntry], *, now: int) -> None:
+def append(connection: Connection, entries: Iterable[AuditEntry], *, now: int) -> None:
     """Add lines to the end of the chain."""
     for entry in entries:
         last = connection.execute("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1").fetchone()
@@ -42,10 +42,10 @@ def append(connection: sqlite3.Connection, entries: Iterable[AuditEntry], *, now
         )
 
 
-def trail(connection: sqlite3.Connection, conversation_id: str | None) -> tuple[AuditRow, ...]:
+def trail(connection: Connection, conversation_id: str | None) -> tuple[AuditRow, ...]:
     """Return a conversation's lines, or all lines for None, in the order of the chain."""
     rows = connection.execute(
-        "SELECT * FROM audit WHERE ?1 IS NULL OR conversation_id = ?1 ORDER BY number", (conversation_id,)
+        "SELECT * FROM audit WHERE CAST(?1 AS TEXT) IS NULL OR conversation_id = ?1 ORDER BY number", (conversation_id,)
     ).fetchall()
     return tuple(
         AuditRow(

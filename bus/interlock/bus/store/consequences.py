@@ -4,13 +4,13 @@ from __future__ import annotations
 
 __all__ = ["write"]
 
-import sqlite3
 
 from interlock.bus.store import approvals, audit, outbox, timers, workflows
+from interlock.bus.store.database import Connection
 from interlock.bus.store.records import Commit
 
 
-def write(connection: sqlite3.Connection, commit: Commit, *, now: int) -> None:
+def write(connection: Connection, commit: Commit, *, now: int) -> None:
     """Write every part; cancelled timers go before set ones. Raises StoreConflictError, then nothing may stay."""
     if commit.workflow is not None:
         workflows.save(connection, commit.workflow)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 __all__ = ["drop", "letter", "listed", "rejections", "replace", "revive"]
 
-import sqlite3
 from collections.abc import Mapping
 
 from interlock.bus.store import audit, inbox
+from interlock.bus.store.database import Connection, Row
 from interlock.bus.store.moments import from_micros
 from interlock.bus.store.records import (
     AuditEntry,
@@ -38,7 +38,7 @@ _LINES: Mapping[RepairAction, str] = {
 """What the audit trail says."""
 
 
-def listed(connection: sqlite3.Connection, *, limit: int, after: int, settled: bool) -> tuple[DeadRow, ...]:
+def listed(connection: Connection, *, limit: int, after: int, settled: bool) -> tuple[DeadRow, ...]:
     """Return the dead with greater numbers than `after`, with or without those that were dropped or replaced."""
     rows = connection.execute(
         "SELECT * FROM inbox WHERE state = 'dead' AND seq > ? AND (? OR NOT EXISTS ("
@@ -49,24 +49,24 @@ def listed(connection: sqlite3.Connection, *, limit: int, after: int, settled: b
     return tuple(_row(connection, row) for row in rows)
 
 
-def letter(connection: sqlite3.Connection, *, seq: int) -> DeadRow | None:
+def letter(connection: Connection, *, seq: int) -> DeadRow | None:
     """Return one message of the inbox with its history, dead or not."""
     row = connection.execute("SELECT * FROM inbox WHERE seq = ?", (seq,)).fetchone()
     return None if row is None else _row(connection, row)
 
 
-def revive(connection: sqlite3.Connection, *, seq: int, repair: Repair, now: int) -> None:
+def revive(connection: Connection, *, seq: int, repair: Repair, now: int) -> None:
     """Make a dead message ready; its history stays, its attempts start anew."""
     if _record(connection, seq, RepairAction.RETRY, repair, now=now):
         connection.execute("UPDATE inbox SET state = 'ready', attempts = 0, ended_at = NULL WHERE seq = ?", (seq,))
 
 
-def drop(connection: sqlite3.Connection, *, seq: int, repair: Repair, now: int) -> None:
+def drop(connection: Connection, *, seq: int, repair: Repair, now: int) -> None:
     """Leave a dead message unhandled for good."""
     _record(connection, seq, RepairAction.DROP, repair, now=now)
 
 
-def replace(connection: sqlite3.Connection, *, seq: int, replacement: InboxMessage, repair: Repair, now: int) -> None:
+def replace(connection: Connection, *, seq: int, replacement: InboxMessage, repair: Repair, now: int) -> None:
     """Take a message in instead of a dead one."""
     if not _record(connection, seq, RepairAction.EDIT, repair, now=now, replacement_id=replacement.message_id):
         return
@@ -76,7 +76,7 @@ def replace(connection: sqlite3.Connection, *, seq: int, replacement: InboxMessa
         )
 
 
-def rejections(connection: sqlite3.Connection) -> tuple[RejectionRow, ...]:
+def rejections(connection: Connection) -> tuple[RejectionRow, ...]:
     """Return why bodies were refused, the latest first."""
     rows = connection.execute("SELECT * FROM rejection ORDER BY last_at DESC, body_hash, code").fetchall()
     return tuple(
@@ -93,7 +93,7 @@ def rejections(connection: sqlite3.Connection) -> tuple[RejectionRow, ...]:
 
 
 def _record(
-    connection: sqlite3.Connection,
+    connection: Connection,
     seq: int,
     action: RepairAction,
     repair: Repair,
@@ -124,14 +124,14 @@ def _record(
     return True
 
 
-def _is_known(connection: sqlite3.Connection, seq: int, action: RepairAction, key: str) -> bool:
+def _is_known(connection: Connection, seq: int, action: RepairAction, key: str) -> bool:
     row = connection.execute("SELECT action FROM repair WHERE seq = ? AND key = ?", (seq, key)).fetchone()
     if row is not None and row["action"] != action:
         raise UsageError(f"repair {key} of message number {seq} was a {row['action']}: a {action} needs another key")
     return row is not None
 
 
-def _row(connection: sqlite3.Connection, row: sqlite3.Row) -> DeadRow:
+def _row(connection: Connection, row: Row) -> DeadRow:
     seq: int = row["seq"]
     failures = connection.execute("SELECT at, error FROM failure WHERE seq = ? ORDER BY number", (seq,)).fetchall()
     repairs = _repairs(connection, seq)
@@ -154,7 +154,7 @@ def _row(connection: sqlite3.Connection, row: sqlite3.Row) -> DeadRow:
     )
 
 
-def _repairs(connection: sqlite3.Connection, seq: int) -> tuple[RepairRow, ...]:
+def _repairs(connection: Connection, seq: int) -> tuple[RepairRow, ...]:
     rows = connection.execute("SELECT * FROM repair WHERE seq = ? ORDER BY number", (seq,)).fetchall()
     return tuple(
         RepairRow(

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 __all__ = ["begin", "forget", "settle"]
 
-import sqlite3
 
 from interlock.bus.errors import LeaseLostError
+from interlock.bus.store.database import Connection, Row
 from interlock.bus.store.moments import from_micros
 from interlock.bus.store.records import EffectRow, EffectState
 from interlock.protocol.errors import UsageError
 
 
 def begin(
-    connection: sqlite3.Connection, *, key: str, request_hash: str, fence: int, epoch: int, now: int
+    connection: Connection, *, key: str, request_hash: str, fence: int, epoch: int, now: int
 ) -> tuple[EffectRow, bool]:
     """Record an intent, or return what is known of it.
 
@@ -46,7 +46,7 @@ def begin(
     return _effect(known), False
 
 
-def settle(connection: sqlite3.Connection, *, key: str, state: EffectState, result: str | None, now: int) -> None:
+def settle(connection: Connection, *, key: str, state: EffectState, result: str | None, now: int) -> None:
     """Record an outcome; the same outcome again changes nothing.
 
     Raises UsageError for a key that was not begun, for `started`, which is no outcome, and for an effect that is done
@@ -67,7 +67,7 @@ def settle(connection: sqlite3.Connection, *, key: str, state: EffectState, resu
     )
 
 
-def forget(connection: sqlite3.Connection, *, key: str) -> None:
+def forget(connection: Connection, *, key: str) -> None:
     """Remove an effect that did not happen; an unknown key is ignored. Raises UsageError for one that is done."""
     known = _row(connection, key)
     if known is not None and known["state"] == EffectState.DONE:
@@ -77,12 +77,12 @@ def forget(connection: sqlite3.Connection, *, key: str) -> None:
     connection.execute("DELETE FROM effect WHERE key = ?", (key,))
 
 
-def _row(connection: sqlite3.Connection, key: str) -> sqlite3.Row | None:
-    row: sqlite3.Row | None = connection.execute("SELECT * FROM effect WHERE key = ?", (key,)).fetchone()
+def _row(connection: Connection, key: str) -> Row | None:
+    row: Row | None = connection.execute("SELECT * FROM effect WHERE key = ?", (key,)).fetchone()
     return row
 
 
-def _effect(row: sqlite3.Row) -> EffectRow:
+def _effect(row: Row) -> EffectRow:
     return EffectRow(
         key=row["key"],
         request_hash=row["request_hash"],

@@ -19,18 +19,18 @@ __all__ = [
 ]
 
 import hashlib
-import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from interlock.bus.errors import LeaseLostError
+from interlock.bus.store.database import Connection, Row
 from interlock.bus.store.moments import from_micros, to_micros
 from interlock.bus.store.records import Claim, InboxMessage, Receipt
 
 _DAY = 86_400_000_000
 
 
-def receive(connection: sqlite3.Connection, message: InboxMessage) -> Receipt:
+def receive(connection: Connection, message: InboxMessage) -> Receipt:
     """Insert a message unless its id is known, here or from before pruning."""
     body_hash = hashlib.sha256(message.body).digest()
     known = connection.execute(
@@ -56,16 +56,16 @@ def receive(connection: sqlite3.Connection, message: InboxMessage) -> Receipt:
     return Receipt.NEW
 
 
-def reject(connection: sqlite3.Connection, *, body_hash: str, code: str, reason: str, now: int) -> None:
+def reject(connection: Connection, *, body_hash: str, code: str, reason: str, now: int) -> None:
     """Remember a refused body; the same body again only counts."""
     connection.execute(
         "INSERT INTO rejection(body_hash, code, reason, times, first_at, last_at) VALUES (?1, ?2, ?3, 1, ?4, ?4) "
-        "ON CONFLICT(body_hash, code) DO UPDATE SET times = times + 1, last_at = excluded.last_at",
+        "ON CONFLICT(body_hash, code) DO UPDATE SET times = rejection.times + 1, last_at = excluded.last_at",
         (body_hash, code, reason, now),
     )
 
 
-def claim(connection: sqlite3.Connection, *, limit: int, until: int, now: int) -> tuple[Claim, ...]:
+def claim(connection: Connection, *, limit: int, until: int, now: int) -> tuple[Claim, ...]:
     """Lease what is claimable, each row under a fencing token that no row had before."""
     _void(
         connection,
@@ -91,7 +91,7 @@ def claim(connection: sqlite3.Connection, *, limit: int, until: int, now: int) -
     return claims
 
 
-def renew(connection: sqlite3.Connection, claims: Sequence[Claim], *, until: int) -> tuple[Claim, ...]:
+def renew(connection: Connection, claims: Sequence[Claim], *, until: int) -> tuple[Claim, ...]:
     """Prolong the leases that are still held."""
     return tuple(
         replace(held, lease_until=from_micros(until))
@@ -103,47 +103,53 @@ def renew(connection: sqlite3.Connection, claims: Sequence[Claim], *, until: int
     )
 
 
-def finish(connection: sqlite3.Connection, held: Claim, *, now: int) -> None:
-    """Mark a message done."""
+def finish(connection: Connection, held: Claim, *, now: int) -> bool:
+    """Mark a message done; returns False when this claim has done so before, and its answer was lost on the way."""
+    if _has_ended(connection, held, state="done"):
+        return False
     _settle(connection, held, state="done", ended_at=now)
+    return True
 
 
-def retry(connection: sqlite3.Connection, held: Claim, *, not_before: int, error: str, now: int) -> None:
+def retry(connection: Connection, held: Claim, *, not_before: int, error: str, now: int) -> None:
     """Give a message back until a moment."""
     _settle(connection, held, state="ready", not_before=not_before)
     _blame(connection, held.seq, error=error, now=now)
 
 
-def release(connection: sqlite3.Connection, held: Claim) -> None:
+def release(connection: Connection, held: Claim) -> None:
     """Give a message back as if it had not been claimed."""
     _settle(connection, held, state="ready", attempts=held.attempt - 1)
 
 
-def bury(connection: sqlite3.Connection, held: Claim, *, error: str, now: int) -> None:
-    """Put a message among the dead."""
+def bury(connection: Connection, held: Claim, *, error: str, now: int) -> bool:
+    """Put a message among the dead; returns False when this claim has done so before."""
+    if _has_ended(connection, held, state="dead"):
+        return False
     _settle(connection, held, state="dead", ended_at=now)
     _blame(connection, held.seq, error=error, now=now)
+    return True
 
 
-def void_leases(connection: sqlite3.Connection, *, now: int) -> int:
+def void_leases(connection: Connection, *, now: int) -> int:
     """Take every lease from an owner that is proven dead; the attempts count. Returns how many."""
     rows = connection.execute("SELECT seq FROM inbox WHERE state = 'leased'").fetchall()
     _void(connection, rows, error="the process ended during the attempt", now=now)
     return len(rows)
 
 
-def next_due(connection: sqlite3.Connection) -> int | None:
+def next_due(connection: Connection) -> int | None:
     """Return when the first retry becomes due or lease runs out; a retry that is held back does not count."""
     row = connection.execute(
         "SELECT min(moment) FROM ("
         "SELECT min(not_before) AS moment FROM inbox_head WHERE state = 'ready' AND not_before IS NOT NULL "
-        "UNION ALL SELECT min(lease_until) FROM inbox WHERE state = 'leased')"
+        "UNION ALL SELECT min(lease_until) FROM inbox WHERE state = 'leased') AS moments"
     ).fetchone()
     moment: int | None = row[0]
     return moment
 
 
-def counts(connection: sqlite3.Connection) -> tuple[int, int, int]:
+def counts(connection: Connection) -> tuple[int, int, int]:
     """Return how many messages are ready, leased, and dead and not repaired yet."""
     row = connection.execute(
         "SELECT (SELECT count(*) FROM inbox WHERE state = 'ready'), "
@@ -154,7 +160,7 @@ def counts(connection: sqlite3.Connection) -> tuple[int, int, int]:
     return (row[0], row[1], row[2])
 
 
-def prune(connection: sqlite3.Connection, *, older_than: int, limit: int) -> int:
+def prune(connection: Connection, *, older_than: int, limit: int) -> int:
     """Move the keys of some done messages to `seen` and delete their rows; returns how many."""
     rows = connection.execute(
         "SELECT seq, message_id, body_hash, ended_at FROM inbox WHERE state = 'done' AND ended_at < ? "
@@ -170,7 +176,7 @@ def prune(connection: sqlite3.Connection, *, older_than: int, limit: int) -> int
 
 
 def _settle(
-    connection: sqlite3.Connection,
+    connection: Connection,
     held: Claim,
     *,
     state: str,
@@ -192,17 +198,24 @@ def _settle(
         )
 
 
-def _void(connection: sqlite3.Connection, rows: Iterable[sqlite3.Row], *, error: str, now: int) -> None:
+def _has_ended(connection: Connection, held: Claim, *, state: str) -> bool:
+    ended = connection.execute(
+        "SELECT 1 FROM inbox WHERE seq = ? AND fence = ? AND state = ?", (held.seq, held.fence, state)
+    )
+    return ended.fetchone() is not None
+
+
+def _void(connection: Connection, rows: Iterable[Row], *, error: str, now: int) -> None:
     for row in rows:
         connection.execute("UPDATE inbox SET state = 'ready', lease_until = NULL WHERE seq = ?", (row["seq"],))
         _blame(connection, row["seq"], error=error, now=now)
 
 
-def _blame(connection: sqlite3.Connection, seq: int, *, error: str, now: int) -> None:
+def _blame(connection: Connection, seq: int, *, error: str, now: int) -> None:
     connection.execute("INSERT INTO failure(seq, at, error) VALUES (?, ?, ?)", (seq, now, error))
 
 
-def message_of(row: sqlite3.Row) -> InboxMessage:
+def message_of(row: Row) -> InboxMessage:
     """Return what was received."""
     return InboxMessage(
         message_id=row["message_id"],

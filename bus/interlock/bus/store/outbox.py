@@ -4,10 +4,10 @@ from __future__ import annotations
 
 __all__ = ["abandon", "insert", "mark_sent", "next_due", "postpone", "prune", "unsent", "unsent_count"]
 
-import sqlite3
 from collections.abc import Iterable
 
 from interlock.bus.errors import StoreConflictError
+from interlock.bus.store.database import Connection, Row
 from interlock.bus.store.moments import from_micros, to_micros
 from interlock.bus.store.records import OutboxMessage
 
@@ -23,7 +23,7 @@ ORDER BY seq LIMIT ?2
 """
 
 
-def insert(connection: sqlite3.Connection, messages: Iterable[OutboxMessage]) -> None:
+def insert(connection: Connection, messages: Iterable[OutboxMessage]) -> None:
     """Append messages. One whose id and body are there already changes nothing.
 
     Raises StoreConflictError when the id is there with another body.
@@ -48,7 +48,7 @@ def insert(connection: sqlite3.Connection, messages: Iterable[OutboxMessage]) ->
             _require_same(connection, message)
 
 
-def _require_same(connection: sqlite3.Connection, message: OutboxMessage) -> None:
+def _require_same(connection: Connection, message: OutboxMessage) -> None:
     known = connection.execute("SELECT body FROM outbox WHERE message_id = ?", (message.message_id,)).fetchone()
     if known["body"] != message.body:
         raise StoreConflictError(
@@ -57,12 +57,12 @@ def _require_same(connection: sqlite3.Connection, message: OutboxMessage) -> Non
         )
 
 
-def unsent(connection: sqlite3.Connection, *, limit: int, now: int) -> tuple[OutboxMessage, ...]:
+def unsent(connection: Connection, *, limit: int, now: int) -> tuple[OutboxMessage, ...]:
     """Return what may be published now."""
     return tuple(_message(row) for row in connection.execute(_UNSENT, (now, limit)).fetchall())
 
 
-def mark_sent(connection: sqlite3.Connection, message_ids: Iterable[str], *, now: int) -> None:
+def mark_sent(connection: Connection, message_ids: Iterable[str], *, now: int) -> None:
     """Record confirms; an id that is not waiting is ignored."""
     connection.executemany(
         "UPDATE outbox SET state = 'sent', ended_at = ? WHERE message_id = ? AND state = 'unsent'",
@@ -70,7 +70,7 @@ def mark_sent(connection: sqlite3.Connection, message_ids: Iterable[str], *, now
     )
 
 
-def postpone(connection: sqlite3.Connection, *, message_id: str, not_before: int, error: str) -> None:
+def postpone(connection: Connection, *, message_id: str, not_before: int, error: str) -> None:
     """Let a message wait until a moment."""
     connection.execute(
         "UPDATE outbox SET attempts = attempts + 1, not_before = ?, error = ? "
@@ -79,7 +79,7 @@ def postpone(connection: sqlite3.Connection, *, message_id: str, not_before: int
     )
 
 
-def abandon(connection: sqlite3.Connection, *, message_id: str, error: str, now: int) -> OutboxMessage | None:
+def abandon(connection: Connection, *, message_id: str, error: str, now: int) -> OutboxMessage | None:
     """Give a message up; returns it, or None when it does not wait."""
     row = connection.execute(
         "UPDATE outbox SET state = 'abandoned', attempts = attempts + 1, error = ?, ended_at = ? "
@@ -89,7 +89,7 @@ def abandon(connection: sqlite3.Connection, *, message_id: str, error: str, now:
     return None if row is None else _message(row)
 
 
-def next_due(connection: sqlite3.Connection, *, now: int) -> int | None:
+def next_due(connection: Connection, *, now: int) -> int | None:
     """Return when the next postponed message becomes due, after now."""
     row = connection.execute(
         "SELECT min(not_before) FROM outbox WHERE state = 'unsent' AND not_before IS NOT NULL AND not_before > ?",
@@ -99,13 +99,13 @@ def next_due(connection: sqlite3.Connection, *, now: int) -> int | None:
     return moment
 
 
-def unsent_count(connection: sqlite3.Connection) -> int:
+def unsent_count(connection: Connection) -> int:
     """Return how many wait, due or not."""
     count: int = connection.execute("SELECT count(*) FROM outbox WHERE state = 'unsent'").fetchone()[0]
     return count
 
 
-def prune(connection: sqlite3.Connection, *, older_than: int, limit: int) -> int:
+def prune(connection: Connection, *, older_than: int, limit: int) -> int:
     """Delete some sent messages; returns how many."""
     return connection.execute(
         "DELETE FROM outbox WHERE seq IN ("
@@ -114,7 +114,7 @@ def prune(connection: sqlite3.Connection, *, older_than: int, limit: int) -> int
     ).rowcount
 
 
-def _message(row: sqlite3.Row) -> OutboxMessage:
+def _message(row: Row) -> OutboxMessage:
     return OutboxMessage(
         message_id=row["message_id"],
         receiver=row["receiver"],

@@ -1,6 +1,6 @@
-"""A look into another process's store: a second connection that can only read, beside the owner's lock.
+"""A look into another process's store: a second connection that can only read, beside those that write.
 
-For command lines and consoles. The owner's writes are seen as they are committed, and are never held up.
+For command lines and consoles. What the store's owners write is seen as it is committed, and never held up.
 """
 
 from __future__ import annotations
@@ -16,34 +16,42 @@ from types import TracebackType
 from typing import Self
 
 from interlock.bus.store import approvals, audit, dead, workflows
-from interlock.bus.store.migrations import MIGRATIONS
+from interlock.bus.store.database import Connection, Database, StoreUnavailableError
 from interlock.bus.store.moments import from_micros
 from interlock.bus.store.records import ApprovalRow, AuditRow, DeadRow, RejectionRow, TimerRow, WorkflowRow
+from interlock.bus.store.schema.migrating import Dialect, applied_steps
+from interlock.bus.store.schema.revisions import known_revisions
+from interlock.bus.store.sqlite import SqliteDatabase
 from interlock.bus.store.timers import TIMER
-from interlock.bus.store.writer import StoreUnavailableError
 from interlock.protocol.errors import UsageError
 
 _BUSY_TIMEOUT = 5.0
 
 
 class StoreReader:
-    """Reads one agent's SQLite file; use it as a context manager, in one thread.
+    """Reads one agent's store; use it as a context manager, in one thread.
 
-    Every call is a transaction of its own that takes microseconds, so it is not asynchronous. Any call may raise
-    StoreUnavailableError when the file cannot be read.
+    Every call takes microseconds to milliseconds, so it is not asynchronous. Any call may raise StoreUnavailableError
+    when the store cannot be read.
     """
 
-    def __init__(self, connection: sqlite3.Connection, *, path: Path) -> None:
-        """Prefer `open`."""
-        self._connection = connection
-        self._path = path
+    def __init__(self, database: Database, *, dialect: Dialect, name: str) -> None:
+        """Prefer `open_reader`. Closes the database when it is no store of this release, and raises UsageError."""
+        self._database = database
+        self._dialect: Dialect = dialect
+        self._name = name
+        try:
+            self._check_schema()
+        except BaseException:
+            database.close()
+            raise
 
     def __repr__(self) -> str:
-        return f"StoreReader({str(self._path)!r})"
+        return f"StoreReader({self._name!r})"
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> StoreReader:
-        """Open the file for reading; its owner may be at work, or gone.
+        """Open a SQLite file for reading; its owner may be at work, or gone.
 
         Raises UsageError when there is no such store, or it is not of this release, StoreUnavailableError when it
         cannot be opened.
@@ -58,13 +66,7 @@ class StoreReader:
         except sqlite3.Error as error:
             raise StoreUnavailableError(f"the store {file} cannot be opened for reading: {error}") from error
         connection.row_factory = sqlite3.Row
-        reader = cls(connection, path=file)
-        try:
-            reader._check_schema()
-        except BaseException:
-            connection.close()
-            raise
-        return reader
+        return cls(SqliteDatabase(connection), dialect="sqlite", name=str(file))
 
     def __enter__(self) -> Self:
         return self
@@ -75,8 +77,8 @@ class StoreReader:
         self.close()
 
     def close(self) -> None:
-        """Close the file. Idempotent."""
-        self._connection.close()
+        """End the connection. Idempotent."""
+        self._database.close()
 
     def workflow(self, workflow_id: str) -> WorkflowRow | None:
         """Return one workflow's stored state."""
@@ -161,20 +163,19 @@ class StoreReader:
 
     def _check_schema(self) -> None:
         with self._reading() as db:
-            tables = {row["name"] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            if "schema_version" not in tables:
-                raise UsageError(f"{self._path} is not an agent's store: give the state_dir of the running agents")
-            schema: int = db.execute("SELECT coalesce(max(number), 0) FROM schema_version").fetchone()[0]
-        known = max(migration.number for migration in MIGRATIONS)
+            applied = applied_steps(db, dialect=self._dialect)
+        if not applied:
+            raise UsageError(f"{self._name} is not an agent's store: give the state_dir of the running agents")
+        schema, known = max(applied), known_revisions()[-1].number
         if schema != known:
             raise UsageError(
-                f"the store {self._path} has schema {schema}, this release reads {known}: "
+                f"the store {self._name} has schema {schema}, this release reads {known}: "
                 "use the release that the agents run, or start them with this one"
             )
 
     @contextmanager
-    def _reading(self) -> Generator[sqlite3.Connection]:
+    def _reading(self) -> Generator[Connection]:
         try:
-            yield self._connection
-        except sqlite3.Error as error:
-            raise StoreUnavailableError(f"the store {self._path} cannot be read: {error}") from error
+            yield self._database.connection
+        except self._database.errors as error:
+            raise StoreUnavailableError(f"the store {self._name} cannot be read: {error}") from error

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 __all__ = ["TIMER", "cancel", "fire", "next_due", "put"]
 
-import sqlite3
 from collections.abc import Iterable
 
 from interlock.bus.store import inbox
+from interlock.bus.store.database import Connection
 from interlock.bus.store.moments import from_micros, to_micros
 from interlock.bus.store.records import InboxMessage, Receipt, TimerRow
 from interlock.protocol.ids import derived_id
@@ -16,7 +16,7 @@ TIMER = "timer"
 """The type of the message that a timer becomes."""
 
 
-def put(connection: sqlite3.Connection, timers: Iterable[TimerRow]) -> None:
+def put(connection: Connection, timers: Iterable[TimerRow]) -> None:
     """Set timers; each replaces the one of its conversation and name."""
     connection.executemany(
         "INSERT INTO timer(conversation_id, name, due_at) VALUES (?, ?, ?) "
@@ -25,12 +25,12 @@ def put(connection: sqlite3.Connection, timers: Iterable[TimerRow]) -> None:
     )
 
 
-def cancel(connection: sqlite3.Connection, timers: Iterable[tuple[str, str]]) -> None:
+def cancel(connection: Connection, timers: Iterable[tuple[str, str]]) -> None:
     """Remove timers by conversation id and name; one that has fired or was never set is ignored."""
     connection.executemany("DELETE FROM timer WHERE conversation_id = ? AND name = ?", timers)
 
 
-def fire(connection: sqlite3.Connection, *, agent: str, now: int) -> int:
+def fire(connection: Connection, *, agent: str, now: int) -> int:
     """Move due timers to the inbox, in the order of their moments; returns how many messages came of it."""
     rows = connection.execute(
         "DELETE FROM timer WHERE due_at <= ? RETURNING conversation_id, name, due_at", (now,)
@@ -50,7 +50,7 @@ def fire(connection: sqlite3.Connection, *, agent: str, now: int) -> int:
     return sum(inbox.receive(connection, message) is Receipt.NEW for message in messages)
 
 
-def next_due(connection: sqlite3.Connection) -> int | None:
+def next_due(connection: Connection) -> int | None:
     """Return the earliest timer's moment."""
     moment: int | None = connection.execute("SELECT min(due_at) FROM timer").fetchone()[0]
     return moment

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 __all__ = ["by_status", "every", "load", "save"]
 
-import sqlite3
 
 from interlock.bus.errors import StoreConflictError
+from interlock.bus.store.database import Connection, Row
 from interlock.bus.store.moments import from_micros, to_micros
 from interlock.bus.store.records import WorkflowRow
 
 
-def save(connection: sqlite3.Connection, row: WorkflowRow) -> None:
+def save(connection: Connection, row: WorkflowRow) -> None:
     """Write the next version. Raises StoreConflictError when the stored one is not its predecessor."""
-    values = (row.kind, row.version, row.status, row.ended, row.state, to_micros(row.updated_at), row.id)
+    values = (row.kind, row.version, row.status, int(row.ended), row.state, to_micros(row.updated_at), row.id)
     if row.version == 1:
         written = connection.execute(
             "INSERT INTO workflow(kind, version, status, ended, state, updated_at, id) VALUES (?, ?, ?, ?, ?, ?, ?) "
@@ -34,19 +34,19 @@ def save(connection: sqlite3.Connection, row: WorkflowRow) -> None:
         )
 
 
-def load(connection: sqlite3.Connection, workflow_id: str) -> WorkflowRow | None:
+def load(connection: Connection, workflow_id: str) -> WorkflowRow | None:
     """Return one workflow."""
     row = connection.execute("SELECT * FROM workflow WHERE id = ?", (workflow_id,)).fetchone()
     return None if row is None else _workflow(row)
 
 
-def every(connection: sqlite3.Connection) -> tuple[WorkflowRow, ...]:
+def every(connection: Connection) -> tuple[WorkflowRow, ...]:
     """Return every workflow, the latest updated first."""
     rows = connection.execute("SELECT * FROM workflow ORDER BY updated_at DESC, id").fetchall()
     return tuple(_workflow(row) for row in rows)
 
 
-def by_status(connection: sqlite3.Connection) -> dict[str, int]:
+def by_status(connection: Connection) -> dict[str, int]:
     """Return the number of open workflows in each status."""
     return dict(
         connection.execute(
@@ -55,7 +55,7 @@ def by_status(connection: sqlite3.Connection) -> dict[str, int]:
     )
 
 
-def _workflow(row: sqlite3.Row) -> WorkflowRow:
+def _workflow(row: Row) -> WorkflowRow:
     return WorkflowRow(
         id=row["id"],
         kind=row["kind"],

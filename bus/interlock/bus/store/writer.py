@@ -1,4 +1,4 @@
-"""The one thread that speaks to the database file; it knows transactions, and nothing of what they hold.
+"""The one thread that speaks to the database; it knows transactions, and nothing of what they hold.
 
 Operations queue up while the previous commit is on its way to the disk, and whatever has queued up shares the next
 one: nobody lingers for company, and under load one fsync serves hundreds of operations.
@@ -19,7 +19,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import anyio
 
-from interlock.protocol.errors import TransientError
+from interlock.bus.store.database import Connection, Database, StoreUnavailableError
 
 Result = TypeVar("Result")
 
@@ -27,13 +27,6 @@ FailPoint: TypeAlias = Callable[[str], None]
 """Called in the writer's thread with `begun`, `before_commit` or `after_commit`; crash tests end the process there."""
 
 _LARGEST_GROUP = 512
-
-
-class StoreUnavailableError(TransientError):
-    """Raised when the database cannot be read or written at present, or the store is closed.
-
-    Nothing was written, unless the text says that the writer has ended: then it may have been in the middle of it.
-    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +40,9 @@ class WriterStatistics:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    operation: Callable[[sqlite3.Connection], Any]
+    operation: Callable[[Connection], Any]
     future: asyncio.Future[Any]
+    news: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +52,24 @@ class _Outcome:
     error: BaseException | None = None
 
 
-class Writer:
-    """Runs operations one after the other on a connection that is its own from now on.
+class _OperationFailedError(Exception):
+    """Raised when an operation has failed, and the transaction that it shares with others with it."""
 
-    Each operation is atomic: it has a savepoint of its own inside the group's transaction.
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Writer:
+    """Runs operations one after the other on a database that is its own from now on.
+
+    Each operation is atomic: it has a savepoint of its own inside the group's transaction, or, where savepoints are
+    dear, the operations of a group in which one has failed are run again one by one.
     """
 
-    def __init__(self, connection: sqlite3.Connection, *, name: str, fail_point: FailPoint | None = None) -> None:
-        """Start the thread. The connection must be in autocommit mode and usable from another thread."""
-        self._connection = connection
+    def __init__(self, database: Database, *, name: str, fail_point: FailPoint | None = None) -> None:
+        """Start the thread. The database must be usable from another thread."""
+        self._database = database
         self._name = name
         self._reach = fail_point or _pass
         self._loop = asyncio.get_running_loop()
@@ -86,17 +89,18 @@ class Writer:
         """Return the counts so far."""
         return WriterStatistics(operations=self._operations, commits=self._commits)
 
-    async def run(self, operation: Callable[[sqlite3.Connection], Result]) -> Result:
-        """Run an operation; its result is returned when it is durable.
+    async def run(self, operation: Callable[[Connection], Result], *, news: bool = False) -> Result:
+        """Run an operation; its result is returned when it is durable. It may be run twice, the first without a trace.
 
-        What the operation raises is raised here, and leaves no trace in the database. Cancelling gives up waiting, not
-        the operation: it is then done or not, never by half. Raises StoreUnavailableError when the database refuses.
+        With `news` the store's other processes are told that there is something new. What the operation raises is
+        raised here, and leaves no trace in the database. Cancelling gives up waiting, not the operation: it is then
+        done or not, never by half. Raises StoreUnavailableError when the database refuses.
         """
         future: asyncio.Future[Result] = self._loop.create_future()
         with self._gate:
             if self._closed:
                 raise self._unavailable("it is closed; open it again")
-            self._tasks.put(_Task(operation, future))
+            self._tasks.put(_Task(operation, future, news))
         return await future
 
     async def aclose(self) -> None:
@@ -116,9 +120,11 @@ class Writer:
             while group := self._next_group():
                 outcomes = self._commit(group)
                 self._call(_settle, outcomes)
+                if any(outcome.task.news and outcome.error is None for outcome in outcomes):
+                    self._announce()
         finally:
             try:
-                self._connection.close()
+                self._database.close()
             finally:
                 self._end(group)
 
@@ -137,18 +143,25 @@ class Writer:
 
     def _commit(self, group: list[_Task]) -> list[_Outcome]:
         """Run a group in one transaction. When the transaction fails, so has every operation of the group."""
-        connection = self._connection
+        database = self._database
+        fate = "nothing was written"
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            database.begin()
             self._reach("begun")
             outcomes = [self._attempt(task) for task in group]
             self._reach("before_commit")
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            if not database.is_local:
+                fate = "it may have been written all the same"
+            database.commit()
+        except _OperationFailedError as failed:
+            database.rollback()
+            if len(group) == 1:
+                return [_Outcome(group[0], error=failed.error)]
+            return [outcome for task in group for outcome in self._commit([task])]
+        except database.errors as error:
+            database.rollback()
             return [
-                _Outcome(task, error=self._unavailable(f"{error}; nothing was written, try again", error))
+                _Outcome(task, error=self._unavailable(f"{error or type(error).__name__}; {fate}, try again", error))
                 for task in group
             ]
         self._reach("after_commit")
@@ -157,12 +170,16 @@ class Writer:
         return outcomes
 
     def _attempt(self, task: _Task) -> _Outcome:
-        connection = self._connection
+        return self._attempt_apart(task) if self._database.is_local else self._attempt_together(task)
+
+    def _attempt_apart(self, task: _Task) -> _Outcome:
+        """Run an operation of a group under a savepoint, so that its failure is its own."""
+        database, connection = self._database, self._database.connection
         connection.execute("SAVEPOINT operation")
         try:
             outcome = _Outcome(task, result=task.operation(connection))
         except Exception as error:  # whatever an operation raises belongs to the one who waits for it
-            if not connection.in_transaction:
+            if not database.in_transaction:
                 # SQLite has rolled the whole transaction back (disk full, I/O error): the group is lost.
                 raise sqlite3.OperationalError(f"transaction rolled back: {error}") from error
             connection.execute("ROLLBACK TO operation")
@@ -170,11 +187,24 @@ class Writer:
         connection.execute("RELEASE operation")
         return outcome
 
+    def _attempt_together(self, task: _Task) -> _Outcome:
+        """Run an operation of a group that fails as a whole: a savepoint would cost two round trips of each."""
+        try:
+            return _Outcome(task, result=task.operation(self._database.connection))
+        except Exception as error:  # as above
+            if not self._database.in_transaction:
+                raise  # the connection is lost
+            raise _OperationFailedError(self._translated(error)) from error
+
     def _translated(self, error: Exception) -> Exception:
         """Return what the database could not do as our error; everything else is the operation's own statement."""
-        if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
+        if self._database.is_outage(error):
             return self._unavailable(f"{error}; nothing was written, try again", error)
         return error
+
+    def _announce(self) -> None:
+        with contextlib.suppress(*self._database.errors):  # only a hint: the others look by themselves, later
+            self._database.announce()
 
     def _unavailable(self, reason: str, cause: Exception | None = None) -> StoreUnavailableError:
         error = StoreUnavailableError(f"the store {self._name} cannot be used: {reason}")

@@ -1,0 +1,150 @@
+"""The store of an agent's replicas in PostgreSQL: opening it, and hearing of each other; statements live elsewhere."""
+
+from __future__ import annotations
+
+__all__ = ["PostgresStore", "migrate_schema"]
+
+import logging
+from collections.abc import AsyncIterator
+from typing import Any, Self
+
+import anyio
+import anyio.to_thread
+
+from interlock.bus.clock import Clock
+from interlock.bus.store import owner
+from interlock.bus.store.database import StoreUnavailableError
+from interlock.bus.store.moments import to_micros
+from interlock.bus.store.postgres.address import PostgresAddress
+from interlock.bus.store.postgres.database import PostgresDatabase
+from interlock.bus.store.schema.migrating import applied_steps, migrate
+from interlock.bus.store.schema.revisions import Revision, known_revisions, missing
+from interlock.bus.store.sql import SqlStore
+from interlock.bus.store.writer import FailPoint, Writer
+from interlock.protocol.errors import UsageError
+from interlock.protocol.ids import new_id
+
+_log = logging.getLogger(__name__)
+
+_RECONNECT = 1.0
+"""Seconds between attempts to listen; meanwhile everyone looks by themselves, every second."""
+
+_TOLERATED_SKEW = 2.0
+"""Seconds by which this machine's clock may differ from the server's without a word."""
+
+
+class PostgresStore(SqlStore):
+    """A store in a schema that replicas share: a dead replica's messages go on when their leases run out.
+
+    Leases are measured by the clocks of the replicas' machines, which must agree within a second or two. Where they do
+    not, a message may be attempted early; its first holder's result is then refused by the fence.
+    """
+
+    def __init__(
+        self, writer: Writer, *, address: PostgresAddress, agent: str, replica: str, epoch: int, clock: Clock
+    ) -> None:
+        """Take over what `open` has prepared."""
+        super().__init__(writer, agent=agent, replica=replica, epoch=epoch, clock=clock)
+        self._address = address
+
+    def __repr__(self) -> str:
+        return f"PostgresStore({self._address}, replica={self._replica!r})"
+
+    @classmethod
+    async def open(cls, url: str, *, agent: str, clock: Clock, fail_point: FailPoint | None = None) -> Self:
+        """Join the replicas that use this store. It must have the schema of this release: see `migrate_schema`.
+
+        `fail_point` is for crash tests. Raises UsageError when it has not, or when the login is refused,
+        StoreUnavailableError when the server cannot be reached.
+        """
+        address, replica = PostgresAddress(url, agent), new_id()
+        database = PostgresDatabase(address, announcer=replica)
+        epoch = await anyio.to_thread.run_sync(_prepare, database, address, to_micros(clock.now()))
+        writer = Writer(database, name=str(address), fail_point=fail_point)
+        return cls(writer, address=address, agent=agent, replica=replica, epoch=epoch, clock=clock)
+
+    async def changes(self) -> AsyncIterator[None]:
+        """Tell of what other replicas have committed, and of a connection that is there again."""
+        while True:
+            news = _News(self._replica)
+            try:
+                session = await self._address.connect()
+            except StoreUnavailableError as error:
+                _log.warning("%s; listening again in %.0f s", error, _RECONNECT)
+                await self._clock.sleep(_RECONNECT)
+                continue
+            try:
+                session.add_termination_listener(news.lost)
+                await session.add_listener(self._address.channel, news.heard)
+                yield
+                while await news.wait():
+                    yield
+            except PostgresDatabase.errors as error:
+                _log.warning("the store %s is not listened to: %s", self._address, error)
+            finally:
+                session.terminate()
+            await self._clock.sleep(_RECONNECT)
+
+
+class _News:
+    """What the listening session has heard since it was last asked."""
+
+    def __init__(self, replica: str | None) -> None:
+        self._replica = replica
+        self._event = anyio.Event()
+        self._is_lost = False
+
+    def heard(self, _session: Any, _process: int, _channel: str, announcer: object) -> None:
+        if announcer != self._replica:
+            self._event.set()
+
+    def lost(self, _session: Any) -> None:
+        self._is_lost = True
+        self._event.set()
+
+    async def wait(self) -> bool:
+        """Return at the next news; False when the session is lost."""
+        await self._event.wait()
+        self._event = anyio.Event()
+        return not self._is_lost
+
+
+def migrate_schema(url: str, *, agent: str, now: int) -> tuple[Revision, ...]:
+    """Make or migrate the schema of an agent, and return the steps that were missing; blocks for as long as it takes.
+
+    Needs the right to create a schema in the database, the first time. Raises as `PostgresStore.open` does.
+    """
+    address = PostgresAddress(url, agent)
+    database = PostgresDatabase(address, announcer="")
+    try:
+        database.begin()
+        database.execute(f"CREATE SCHEMA IF NOT EXISTS {address.schema}")
+        database.commit()
+        return migrate(database, dialect="postgresql", now=now)
+    except PostgresDatabase.errors as error:
+        raise address.unavailable(error) from error
+    finally:
+        database.close()
+
+
+def _prepare(database: PostgresDatabase, address: PostgresAddress, now: int) -> int:
+    """Check the schema and whose it is; returns the epoch."""
+    try:
+        if missing(applied_steps(database, dialect="postgresql"), known_revisions()):
+            raise UsageError(
+                f"the store {address} lacks the schema of this release: "
+                f"run `interlock store migrate {address.agent}` with the rights of its owner"
+            )
+        skew = database.execute("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)").fetchone()
+        assert skew is not None, "a select without a table has one row"
+        if abs(skew[0] - now) > _TOLERATED_SKEW * 1_000_000:
+            _log.warning("this clock and that of the store %s differ by %.1f s", address, (now - skew[0]) / 1e6)
+        database.begin()
+        epoch = owner.belong(database, agent=address.agent, now=now)
+        database.commit()
+    except BaseException as error:
+        database.close()
+        if isinstance(error, PostgresDatabase.errors) and not isinstance(error, StoreUnavailableError):
+            raise address.unavailable(error) from error
+        raise
+    return epoch

@@ -1,0 +1,1 @@
+"""The tables of a store, as Alembic revisions for every dialect."""
