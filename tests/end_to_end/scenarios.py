@@ -20,7 +20,7 @@ from end_to_end.outside import FIXTURES, Outside, ticket
 from interlock.agents.demo.people import People
 from interlock.agents.demo.stage import MemoryStage
 from interlock.bus.recorder import recorded
-from interlock.bus.store.reading import StoreReader
+from interlock.bus.store.opening import open_reader
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.message import Message
 from interlock.protocol.messages.approval import ApprovalRefused, ApprovalRequest
@@ -99,7 +99,7 @@ async def played(scenario: Scenario, directory: Path, outside: Outside) -> tuple
         await scenario.play(scene)
         bodies: list[bytes] = []
         for name in TEAM:
-            with StoreReader.open(stage.settings.store_path(name)) as reader:
+            with open_reader(stage.settings.store_address(name), agent=name) as reader:
                 bodies += reader.messages()
     return Redaction().apply(recorded(bodies, selection=Selection.of(conversations=(scene.issue,))))
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["Flow", "Hit", "Outcome"]
+__all__ = ["Flow", "Hit", "Outcome", "coordinators_store"]
 
 import json
 import sys
+import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,9 +16,10 @@ import anyio
 from anyio.abc import Process
 
 from faults.killing import BROKER, STATES, Kill, strike
+from interlock.agents.demo.cast import replicas_of
 from interlock.agents.sandbox.journal import Journal
 from interlock.agents.sandbox.sandbox import JOURNAL
-from interlock.bus.store.reading import StoreReader
+from interlock.bus.store.opening import open_reader
 from interlock.protocol.errors import InterlockError
 from interlock.protocol.roles import COORDINATOR, DEVOPS, TEAM
 
@@ -53,6 +55,8 @@ class Outcome:
     hits: tuple[Hit, ...]
     seconds: float
     folder: Path
+    workflows: int
+    """Rows in the coordinator's store, as last seen."""
 
     @property
     def report(self) -> Path:
@@ -68,13 +72,18 @@ class Outcome:
 class Flow:
     """`await Flow(folder, kills).play(deadline=…)`; the kills come one after the other."""
 
-    def __init__(self, folder: Path, kills: Sequence[Kill], *, at_writes: bool = False) -> None:
-        """`at_writes` kills the devops agent, who alone changes the outside world, right after each change as well."""
+    def __init__(self, folder: Path, kills: Sequence[Kill], *, at_writes: bool = False, replicas: int = 1) -> None:
+        """`at_writes` kills the devops agent, who alone changes the outside world, right after each change as well.
+
+        More than one of `replicas` share their stores in PostgreSQL.
+        """
+        self._replicas = replicas
         self._folder = folder
         self._kills = kills
         self._at_writes = at_writes
         self._hits: list[Hit] = []
         self._furthest = 0
+        self._workflows = 0
         self._state = _ORDER[0]
 
     async def play(self, *, deadline: float) -> Outcome:
@@ -83,12 +92,15 @@ class Flow:
         await anyio.Path(self._folder).mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "interlock.agents.cli", "demo", "--broker", "private", "--json"]
         command += ["--work", str(self._folder / "work"), "--report", str(self._folder / "report")]
+        if self._replicas > 1:
+            command += ["--store", "postgres", "--replicas", str(self._replicas)]
         with (self._folder / "out.json").open("wb") as out, (self._folder / "narration.txt").open("wb") as narration:
             process = await anyio.open_process(command, stdin=None, stdout=out, stderr=narration)
         try:
             with anyio.move_on_after(deadline):
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._kill_all, process)
+                    tasks.start_soon(self._follow)
                     if self._at_writes:
                         tasks.start_soon(self._kill_at_writes, process)
                     await process.wait()
@@ -97,10 +109,12 @@ class Flow:
             exit_code = process.returncode
             with anyio.CancelScope(shield=True):
                 await _end(process)
-        return Outcome(exit_code, tuple(self._hits), anyio.current_time() - started, self._folder)
+        return Outcome(
+            exit_code, tuple(self._hits), anyio.current_time() - started, self._folder, workflows=self._workflows
+        )
 
     async def _kill_all(self, process: Process) -> None:
-        await _until(lambda: {*TEAM, BROKER} <= self._processes().keys())
+        await _until(lambda: {*replicas_of(TEAM, self._replicas), BROKER} <= self._processes().keys())
         await anyio.sleep(_DECLARED)
         async with anyio.create_task_group() as recoveries:
             for kill in self._kills:
@@ -111,6 +125,12 @@ class Flow:
                     return  # the change has ended: killing is easy now
                 self._hits.append(hit)
                 recoveries.start_soon(self._time_recovery, hit, self._lives(kill.target))
+
+    async def _follow(self) -> None:
+        """Count workflows until the end: a private PostgreSQL cannot be asked afterwards."""
+        while True:
+            self._progress()
+            await anyio.sleep(_LOOK * 10)
 
     async def _kill_at_writes(self, process: Process) -> None:
         """Hit between an effect and its being noted: milliseconds that a random moment hardly ever meets."""
@@ -160,14 +180,21 @@ class Flow:
     def _progress(self) -> int:
         """Return how far the change has ever come: a new plan sends it back."""
         try:
-            with StoreReader.open(self._folder / "work" / "state" / f"{COORDINATOR}.sqlite") as reader:
+            with open_reader(coordinators_store(self._folder / "work"), agent=COORDINATOR) as reader:
                 rows = reader.workflows()
-        except InterlockError:
+        except (InterlockError, OSError, KeyError):
             return self._furthest  # not there yet, or in mid-recovery
+        self._workflows = len(rows)
         if rows:
             self._state = rows[0].status
             self._furthest = max(self._furthest, _position(self._state))
         return self._furthest
+
+
+def coordinators_store(work: Path) -> str:
+    """Return the address that the agents of a demonstration were given."""
+    told = tomllib.loads((work / "interlock.toml").read_text(encoding="utf-8"))
+    return str(told.get("store_url") or work / "state" / f"{COORDINATOR}.sqlite")
 
 
 def _longer(journal: Path, known: int) -> bool:

@@ -24,6 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script's own f
 from faults.flow import Flow, Hit, Outcome
 from faults.killing import TARGETS, plan_kills
 from faults.oracle import Evidence, violations
+from interlock.agents.demo.cast import replicas_of
+from interlock.protocol.roles import TEAM
 
 _DEADLINE = 300.0
 """Seconds for one run."""
@@ -69,8 +71,9 @@ async def _play(arguments: argparse.Namespace, folder: Path) -> list[Row]:
     while sum(len(row.hits) for row in rows) < arguments.kills:
         run = len(rows) + 1
         here = folder / f"run-{run}"
-        kills = () if arguments.at_writes else plan_kills(arguments.seed, run, targets=arguments.only or TARGETS)
-        flow = Flow(here, kills, at_writes=arguments.at_writes)
+        everyone = TARGETS if arguments.replicas == 1 else replicas_of(TEAM, arguments.replicas)
+        kills = () if arguments.at_writes else plan_kills(arguments.seed, run, targets=arguments.only or everyone)
+        flow = Flow(here, kills, at_writes=arguments.at_writes, replicas=arguments.replicas)
         row = Row.of(run, await flow.play(deadline=_DEADLINE))
         rows.append(row)
         print(row, file=sys.stderr, flush=True)
@@ -101,7 +104,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--kills", type=int, default=30, help="at least so many, that met living processes (30)")
     parser.add_argument("--seed", type=int, default=1, help="gives targets and moments (1)")
-    parser.add_argument("--only", nargs="+", metavar="WHO", choices=TARGETS, help="kill these; repeat a name to insist")
+    parser.add_argument("--only", nargs="+", metavar="WHO", help="kill these; repeat a name to insist")
+    parser.add_argument("--replicas", type=int, default=1, help="processes per agent, over PostgreSQL if several (1)")
     parser.add_argument("--at-writes", action="store_true", help="kill devops-agent right after each effect instead")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep every run there, not only one that went wrong")

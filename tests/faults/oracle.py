@@ -13,8 +13,6 @@ from typing import Any
 from faults.flow import Outcome
 from interlock.agents.sandbox.journal import Entry, Journal
 from interlock.agents.sandbox.sandbox import JOURNAL
-from interlock.bus.store.reading import StoreReader
-from interlock.protocol.roles import COORDINATOR
 
 _ONCE = {"In Progress", "Done"}
 _ATTACHMENTS = {"terraform-output.txt", "architecture-diagram.png"}
@@ -36,9 +34,7 @@ class Evidence:
     def of(cls, outcome: Outcome) -> Evidence:
         """Collect it from the flow's folder."""
         report = json.loads(outcome.report.read_text(encoding="utf-8")) if outcome.report.exists() else {}
-        with StoreReader.open(outcome.work / "state" / f"{COORDINATOR}.sqlite") as reader:
-            workflows = len(reader.workflows())
-        return cls(outcome.exit_code, report, Journal.read(outcome.work / "sandbox" / JOURNAL), workflows)
+        return cls(outcome.exit_code, report, Journal.read(outcome.work / "sandbox" / JOURNAL), outcome.workflows)
 
 
 def violations(evidence: Evidence) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from interlock.agents.runtime import Runtime
 from interlock.agents.settings import Settings
 from interlock.bus.clock import SystemClock
 from interlock.bus.errors import NotPermittedError
-from interlock.bus.store.sqlite import SqliteStore
+from interlock.bus.store.opening import open_store
 from interlock.bus.transport import AgentQueue, Topology, Transport
 from interlock.protocol.errors import InterlockError
 
@@ -47,7 +47,7 @@ async def serve(agents: Sequence[Agent], settings: Settings, *, started: Callabl
             stack.push_async_callback(transport.aclose)
             await declare_if_permitted(transport, agent)
             await anyio.Path(settings.state_dir).mkdir(parents=True, exist_ok=True)
-            store = await SqliteStore.open(settings.store_path(agent.name), agent=agent.name, clock=clock)
+            store = await open_store(settings.store_address(agent.name), agent=agent.name, clock=clock)
             stack.push_async_callback(store.aclose)
             runtimes.append(Runtime(agent, transport=transport, store=store, clock=clock, settings=settings.runtime))
         async with anyio.create_task_group() as tasks:

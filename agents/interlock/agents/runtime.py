@@ -97,6 +97,7 @@ class Runtime:
             background.start_soon(self._relay.run)
             background.start_soon(self._worker.renew)
             background.start_soon(self._watch_the_clock)
+            background.start_soon(self._listen)
             background.start_soon(self._prune)
             background.start_soon(self._take_in, deliveries)
             await presence.announce()
@@ -123,6 +124,13 @@ class Runtime:
             self._worker.wake()
             wait = _LONGEST_LOOK if due is None else (due - now).total_seconds()
             await self._sleep(min(_LONGEST_LOOK, max(_SHORTEST_LOOK, wait)))
+
+    async def _listen(self) -> None:
+        """Look at once when another replica has written something."""
+        async for _ in self._store.changes():
+            self._worker.wake()
+            self._relay.wake()
+            self._rescheduled.set()
 
     async def _sleep(self, seconds: float) -> None:
         """Return after a while, or as soon as something was written that may be due earlier."""

@@ -191,6 +191,18 @@ def _address(url: SecretStr) -> SecretStr:
     return url
 
 
+def _database(url: SecretStr) -> SecretStr:
+    """Refuse what is no database's address, without repeating it."""
+    try:
+        parts = urlsplit(url.get_secret_value())
+        usable = parts.scheme in {"postgresql", "postgres"} and len(parts.path) > 1
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("an address like postgresql://user:password@host:5432/database is required")
+    return url
+
+
 class Settings(BaseSettings):
     """Everything that is configured. Build it with `Settings.load()`, which turns every mistake into a UsageError."""
 
@@ -211,7 +223,9 @@ class Settings(BaseSettings):
     ] = ()
     """One AMQP URL, several separated by commas, or a (JSON) list: the nodes of one cluster, tried in turn."""
     state_dir: Path = Path(".interlock")
-    """Where agents keep their stores."""
+    """Where agents keep their stores, and what else they keep."""
+    store_url: Annotated[SecretStr, AfterValidator(_database)] | None = None
+    """Where replicas share their stores: `postgresql://user:password@host/database`; `{agent}` stands for the name."""
     broker: BrokerSettings = BrokerSettings()
     jira: JiraSettings = JiraSettings()
     aws: AwsSettings = AwsSettings()
@@ -267,8 +281,12 @@ class Settings(BaseSettings):
         return tuple(url if password is None else _with_login(url, user, password) for url in urls)
 
     def store_path(self, agent: str) -> Path:
-        """Return the file in which an agent keeps its state."""
+        """Return the file in which an agent keeps its state, unless `store_url` is set."""
         return self.state_dir / f"{agent}.sqlite"
+
+    def store_address(self, agent: str) -> str:
+        """Return where an agent keeps its state, as `open_store` takes it. Secret when it is a URL."""
+        return str(self.store_path(agent)) if self.store_url is None else self.store_url.get_secret_value()
 
 
 class _TomlFile(PydanticBaseSettingsSource):

@@ -17,6 +17,7 @@ from interlock.agents.cli.options import JsonOption, settings_of
 from interlock.agents.cli.output import Output, reporting
 from interlock.agents.settings import Settings
 from interlock.bus.clock import SystemClock
+from interlock.bus.store.opening import open_reader
 from interlock.bus.store.reading import StoreReader
 from interlock.bus.store.records import ApprovalRow, ApprovalState
 from interlock.protocol.errors import UsageError
@@ -120,7 +121,7 @@ async def _send(
 
 
 def _opened(settings: Settings) -> StoreReader:
-    return StoreReader.open(settings.store_path(COORDINATOR))
+    return open_reader(settings.store_address(COORDINATOR), agent=COORDINATOR)
 
 
 def _say(output: Output, row: ApprovalRow) -> None:

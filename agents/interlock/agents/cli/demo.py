@@ -49,6 +49,11 @@ def demo(
         typer.Option(help="auto: plans, and overruns of the budget up to a quarter; ask: at the terminal."),
     ] = "auto",
     report: Annotated[Path, typer.Option(metavar="DIR", help="Where the report is written.")] = Path("build/report"),
+    store: Annotated[
+        Literal["sqlite", "postgres"],
+        typer.Option(help="sqlite: a file per agent; postgres: a private server, which replicas can share."),
+    ] = "sqlite",
+    replicas: Annotated[int, typer.Option(min=1, max=9, help="Processes per agent.")] = 1,
     work: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where logs and stores are kept; default: a temporary folder.")
     ] = None,
@@ -82,6 +87,8 @@ def demo(
                     report=report,
                     narrator=narrator,
                     clock=clock,
+                    store=store,
+                    replicas=replicas,
                 )
                 result = anyio.run(play.run)
         _tell(result, output)

@@ -18,6 +18,7 @@ from interlock.agents.coordinator.change import Change
 from interlock.agents.coordinator.data import ChangeData
 from interlock.agents.workflow.diagram import mermaid
 from interlock.agents.workflow.workflow import OVERDUE
+from interlock.bus.store.opening import open_reader
 from interlock.bus.store.reading import StoreReader
 from interlock.bus.store.records import ApprovalRow, AuditRow, WorkflowRow
 from interlock.protocol.errors import UsageError
@@ -115,7 +116,7 @@ def show(
 
 
 def _opened(context: typer.Context) -> StoreReader:
-    return StoreReader.open(settings_of(context).store_path(COORDINATOR))
+    return open_reader(settings_of(context).store_address(COORDINATOR), agent=COORDINATOR)
 
 
 def _say(

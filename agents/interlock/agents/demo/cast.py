@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Cast"]
+__all__ = ["Cast", "replicas_of"]
 
 import json
 import logging
@@ -39,9 +39,10 @@ class Cast:
         environment: Mapping[str, str],
         broker: PrivateBroker | None,
     ) -> None:
-        """`config` and `environment` are what each child is configured by, as this process would be here.
+        """`names` are agents, or replicas of them as `replicas_of` calls them.
 
-        Logs are written to `directory`.
+        `config` and `environment` are what each child is configured by, as this process would be here. Logs are
+        written to `directory`.
         """
         self._names = names
         self._config = ("--config", str(config)) if config else ()
@@ -58,7 +59,7 @@ class Cast:
 
     @property
     def processes(self) -> Mapping[str, int]:
-        """Process id by agent, at this moment."""
+        """Process id by name, at this moment."""
         return {name: child.pid for name, child in self._children.items()}
 
     async def __aenter__(self) -> Self:
@@ -81,7 +82,7 @@ class Cast:
         await self._stack.__aexit__(kind, error, trace)
 
     async def _start(self, name: str) -> None:
-        command = [sys.executable, "-m", "interlock.agents.cli", *self._config, "run", name]
+        command = [sys.executable, "-m", "interlock.agents.cli", *self._config, "run", name.partition(".")[0]]
         self._children[name] = await PrivateProcess.start(
             command,
             environment=self._environment,
@@ -134,3 +135,9 @@ class Cast:
     @staticmethod
     async def _stop(child: PrivateProcess) -> None:
         await child.stop(timeout=10)
+
+
+def replicas_of(agents: Sequence[str], replicas: int) -> tuple[str, ...]:
+    """Return a name for each process: the agent's own for the first, with `.2` for the second."""
+    numbers = range(2, replicas + 1)
+    return (*agents, *(f"{agent}.{number}" for number in numbers for agent in agents))

@@ -16,7 +16,7 @@ import anyio
 from interlock.agents.demo.console import Console
 from interlock.agents.demo.people import People
 from interlock.agents.demo.record import gather
-from interlock.agents.demo.stage import MemoryStage, RabbitStage, Stage
+from interlock.agents.demo.stage import MemoryStage, RabbitStage, Stage, StoreKind
 from interlock.agents.demo.world import World
 from interlock.agents.report.folder import ReportFiles, write
 from interlock.agents.report.narration import Narrator
@@ -24,7 +24,8 @@ from interlock.agents.report.report import Broker, Report, Run
 from interlock.agents.report.timeline import states_entered
 from interlock.bus.clock import Clock
 from interlock.bus.private_broker import find_server
-from interlock.bus.store.reading import StoreReader
+from interlock.bus.private_postgres import find_postgres
+from interlock.bus.store.opening import open_reader
 from interlock.protocol.errors import InterlockError, TransientError, UsageError
 from interlock.protocol.ids import conversation_of
 from interlock.protocol.roles import COORDINATOR
@@ -56,10 +57,13 @@ class Demo:
         narrator: Narrator,
         clock: Clock,
         deadline: float = 900.0,
+        store: StoreKind = "sqlite",
+        replicas: int = 1,
     ) -> None:
         """`broker` is `auto`, `memory`, `private` or an AMQP URL. `directory` is empty and the demonstration's own.
 
-        `deadline` is in seconds, for the flow without starting and stopping.
+        `deadline` is in seconds, for the flow without starting and stopping. More than one of `replicas` per agent
+        need a `postgres` store, and a RabbitMQ.
         """
         self._ticket = ticket
         self._issue = issue
@@ -70,6 +74,8 @@ class Demo:
         self._narrator = narrator
         self._clock = clock
         self._deadline = deadline
+        self._store: StoreKind = store
+        self._replicas = replicas
 
     async def run(self) -> DemoResult:
         """Play it, and write the report.
@@ -92,7 +98,7 @@ class Demo:
             overdue = True
             with anyio.move_on_after(self._deadline):
                 async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._follow_states, stage.settings.store_path(COORDINATOR))
+                    tasks.start_soon(self._follow_states, stage.settings.store_address(COORDINATOR))
                     await console.run()
                     tasks.cancel_scope.cancel()
                 overdue = False
@@ -117,13 +123,13 @@ class Demo:
             raise TransientError(f"nothing was said within {self._deadline:.0f} s; see the logs in {self._directory}")
         return DemoResult(report, files)
 
-    async def _follow_states(self, store: Path) -> None:
+    async def _follow_states(self, store: str) -> None:
         """Tell each state as the coordinator's audit trail gets it."""
         told = 0
         while True:
             await self._clock.sleep(_LOOK)
             try:
-                with StoreReader.open(store) as reader:
+                with open_reader(store, agent=COORDINATOR) as reader:
                     entered = states_entered(reader.audit(conversation_id=conversation_of(self._issue)))
             except InterlockError:
                 continue  # the coordinator has not made it yet
@@ -137,6 +143,12 @@ class Demo:
             raise UsageError("no rabbitmq-server is installed: install it, or use --broker memory")
         if self._broker not in {"auto", "memory", "private"} and not self._broker.startswith(("amqp://", "amqps://")):
             raise UsageError("--broker is auto, memory, private, or a URL that begins with amqp:// or amqps://")
+        if self._replicas > 1 and self._store == "sqlite":
+            raise UsageError("replicas share a store, and a file has one owner: give --store postgres with --replicas")
+        if self._store == "postgres":
+            find_postgres()
+            if self._broker == "memory" or find_server() is None:
+                raise UsageError("--store postgres is for agents that are processes: give --broker private")
 
     def _stage(self, settings: Mapping[str, Any]) -> Stage:
         url = os.environ.get("INTERLOCK_BROKER_URL") if self._broker == "auto" else None
@@ -144,7 +156,7 @@ class Demo:
             url = self._broker
         if url:
             self._narrator.note("Broker: the one whose URL was given")
-            return RabbitStage(self._directory, settings=settings, url=url)
+            return RabbitStage(self._directory, settings=settings, url=url, store=self._store, replicas=self._replicas)
         installed = find_server() is not None
         if self._broker == "memory" or not installed:
             self._narrator.note("Broker: in-memory, all agents in this process")
@@ -152,7 +164,7 @@ class Demo:
                 self._narrator.note("(install rabbitmq-server, and every agent is a process of its own)")
             return MemoryStage(self._directory, settings=settings)
         self._narrator.note("Broker: a private RabbitMQ, one process per agent (takes some seconds to start)")
-        return RabbitStage(self._directory, settings=settings)
+        return RabbitStage(self._directory, settings=settings, store=self._store, replicas=self._replicas)
 
 
 _NOTES = (

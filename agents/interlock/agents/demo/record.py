@@ -17,7 +17,7 @@ from interlock.agents.systems.aws.evidence import raw_resources
 from interlock.agents.systems.aws.session import Aws, AwsSettings
 from interlock.agents.systems.diagram import architecture_png
 from interlock.agents.systems.jira.client import JiraClient
-from interlock.bus.store.reading import StoreReader
+from interlock.bus.store.opening import open_reader
 from interlock.bus.store.records import ApprovalRow, AuditRow
 from interlock.protocol.codec import decode
 from interlock.protocol.envelope import Envelope
@@ -57,10 +57,10 @@ async def gather(settings: Settings, *, issue: str, said: Sequence[Envelope[Any]
     conversation = conversation_of(issue)
     envelopes = list(said)
     for name in TEAM:
-        with StoreReader.open(settings.store_path(name)) as reader:
+        with open_reader(settings.store_address(name), agent=name) as reader:
             envelopes += [decode(body) for body in reader.conversation(conversation)]
     envelopes.sort(key=lambda envelope: envelope.sent_at)
-    with StoreReader.open(settings.store_path(COORDINATOR)) as reader:
+    with open_reader(settings.store_address(COORDINATOR), agent=COORDINATOR) as reader:
         approvals = reader.approvals(conversation_id=conversation)
         audit = reader.audit(conversation_id=conversation)
     spec = next((e.payload.spec for e in reversed(envelopes) if isinstance(e.payload, RequirementsAnalysed)), None)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-__all__ = ["MemoryStage", "RabbitStage", "Stage"]
+__all__ = ["MemoryStage", "RabbitStage", "Stage", "StoreKind"]
 
 import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from interlock.agents.cli.toml import render_toml
-from interlock.agents.demo.cast import Cast
+from interlock.agents.demo.cast import Cast, replicas_of
 from interlock.agents.demo.sandbox_settings import SandboxSettings, environment, login
 from interlock.agents.permissions import allowed_rows
 from interlock.agents.runtime import Runtime
@@ -26,12 +28,20 @@ from interlock.bus.clock import Clock, SystemClock
 from interlock.bus.errors import NotPermittedError
 from interlock.bus.memory import MemoryBroker
 from interlock.bus.private_broker import PrivateBroker
+from interlock.bus.private_postgres import PrivatePostgres
 from interlock.bus.rabbitmq.definitions import ADMIN, definitions
 from interlock.bus.rabbitmq.transport import RabbitTransport
-from interlock.bus.store.sqlite import SqliteStore
+from interlock.bus.store.moments import to_micros
+from interlock.bus.store.opening import open_store
 from interlock.bus.transport import AgentQueue, Topology, Transport
 from interlock.protocol.errors import UsageError
 from interlock.protocol.roles import ALL_ROLES, CONSOLE, TEAM
+
+StoreKind: TypeAlias = Literal["sqlite", "postgres"]
+"""A file per agent, or a PostgreSQL that its replicas share."""
+
+_LEASE = 10.0
+"""Seconds after which a killed replica's work goes on in another; shorter than usual, since people are watching."""
 
 _TOPOLOGY = Topology(agents=tuple(AgentQueue(name) for name in ALL_ROLES))
 
@@ -91,7 +101,7 @@ class MemoryStage:
             agents = await stack.enter_async_context(build_agents(self.settings, TEAM))
             stores = []
             for agent in agents:
-                store = await SqliteStore.open(self.settings.store_path(agent.name), agent=agent.name, clock=clock)
+                store = await open_store(self.settings.store_address(agent.name), agent=agent.name, clock=clock)
                 stack.push_async_callback(store.aclose)
                 stores.append(store)
             tasks = await stack.enter_async_context(anyio.create_task_group())
@@ -113,7 +123,18 @@ class MemoryStage:
 class RabbitStage:
     """One process per agent, over a private broker or the one whose URL is given."""
 
-    def __init__(self, directory: Path, *, settings: Mapping[str, Any], url: str | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        settings: Mapping[str, Any],
+        url: str | None = None,
+        store: StoreKind = "sqlite",
+        replicas: int = 1,
+    ) -> None:
+        """`replicas` processes per agent share a `postgres` store, in a private server of the stage's own."""
+        self._store = store
+        self._replicas = replicas
         self.kind = "external" if url else "private"
         self._directory = directory
         self._given = settings
@@ -131,7 +152,8 @@ class RabbitStage:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             broker_settings, admin = await self._open_broker(stack)
-            members = {**self._given, **broker_settings, "state_dir": str(self._directory / "state")}
+            store_settings = await self._open_stores(stack) if self._store == "postgres" else {}
+            members = {**self._given, **broker_settings, **store_settings, "state_dir": str(self._directory / "state")}
             file = self._directory / "interlock.toml"
             file.touch(mode=0o600)
             file.write_text(render_toml(members), encoding="utf-8")
@@ -141,7 +163,11 @@ class RabbitStage:
             self.console = await RabbitTransport.connect(self.settings.broker_urls(CONSOLE), identity=CONSOLE)
             stack.push_async_callback(self.console.aclose)
             self._cast = Cast(
-                TEAM, config=file, directory=self._directory, environment=environment(), broker=self.broker
+                replicas_of(TEAM, self._replicas),
+                config=file,
+                directory=self._directory,
+                environment=environment(),
+                broker=self.broker,
             )
             await stack.enter_async_context(self._cast)
             self._stack = stack.pop_all()
@@ -165,6 +191,17 @@ class RabbitStage:
         passwords = {name: password for name, password in rows.passwords.items() if name != ADMIN}
         url = f"amqp://127.0.0.1:{self.broker.port}/{rows.document['vhosts'][0]['name']}"
         return {"broker_url": [url], "broker": {"passwords": passwords}}, self.broker.url()
+
+    async def _open_stores(self, stack: AsyncExitStack) -> dict[str, Any]:
+        """Start a PostgreSQL with a schema per agent, and return the settings that lead to it."""
+        from interlock.bus.store.postgres.store import migrate_schema  # its driver comes with an extra
+
+        server = PrivatePostgres(self._directory / "database")
+        await stack.enter_async_context(server)
+        now = to_micros(SystemClock().now())
+        for name in TEAM:
+            await anyio.to_thread.run_sync(partial(migrate_schema, server.url(), agent=name, now=now))
+        return {"store_url": server.url(), "runtime": {"lease": _LEASE}}
 
 
 def _refuse_shared_login(settings: Settings) -> None:

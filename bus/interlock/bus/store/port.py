@@ -1,10 +1,10 @@
-"""What an agent needs from its durable memory; the port that SQLite implements, and PostgreSQL may."""
+"""What an agent needs from its durable memory; the port, whatever the database."""
 
 from __future__ import annotations
 
 __all__ = ["Store"]
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -192,6 +192,13 @@ class Store(Protocol):
 
         What is de-duplicated stays known. The dead with their repairs, workflows, approvals, effects and the audit
         trail are kept.
+        """
+        ...
+
+    def changes(self) -> AsyncIterator[None]:
+        """Tell of what other processes may have written to the store; ends at once when no other can.
+
+        A hint that may come late, for nothing or not at all: whoever waits looks by themselves from time to time.
         """
         ...
 
