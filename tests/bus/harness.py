@@ -26,11 +26,13 @@ from interlock.protocol.ids import new_id
 AGENTS = ("alpha-agent", "beta-agent", "gamma-agent")
 ALLOWED = {
     sender: {
-        (receiver, type_) for receiver in (*AGENTS, "all", "nobody-agent", "late-agent") for type_ in ("ping", "pong")
+        (receiver, type_)
+        for receiver in (*AGENTS, "all", "nobody-agent", "late-agent")
+        for type_ in ("ping", "pong", "task_cancelled", "task_declined", "task_progress")
     }
     for sender in AGENTS
 }
-"""Every agent may send `ping` and `pong` to every other; nobody may send `destroy`."""
+"""Every agent may send these types to every other; nobody may send `destroy`."""
 
 RESTRICTED = "delta-agent"
 """A user that may send one type to one receiver, and observe nothing."""

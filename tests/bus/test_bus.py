@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from bus.harness import DEADLINE, Harness, eventually, outgoing, take
+from bus.playground import PLAYGROUND, Ping, Pong
 from interlock.bus.acceptance import accept
 from interlock.bus.bus import Bus
 from interlock.bus.clock import SystemClock, VirtualClock
@@ -13,30 +14,11 @@ from interlock.bus.connect import MEMORY, connect
 from interlock.bus.errors import DeadlineExceededError, UnroutableError
 from interlock.bus.memory import MemoryBroker
 from interlock.bus.transport import AgentQueue, Topology
-from interlock.protocol.catalogue import CATALOGUE
 from interlock.protocol.codec import encode
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.errors import InvalidMessageError, PermanentError, RejectionCode, TransientError
 from interlock.protocol.ids import new_id
-from interlock.protocol.message import ANY, Message, Reply, Request, Route
-from interlock.protocol.messages.task import TaskAccepted
-
-AGENTS = frozenset({"alpha-agent", "beta-agent"})
-
-
-class Pong(Reply, type="pong", route=Route.of(ANY, ANY)):
-    """Answers a ping."""
-
-    number: int
-
-
-class Ping(Request, type="ping", route=Route.of(AGENTS, AGENTS), replies=(Pong,), deadline=5.0):
-    """Asks for a pong."""
-
-    number: int
-
-
-PLAYGROUND = CATALOGUE.with_messages(Ping, Pong)
+from interlock.protocol.message import Message
 
 
 async def bus_of(broker: Harness, identity: str) -> Bus:
@@ -147,7 +129,7 @@ async def test_an_unanswered_request_ends_at_its_deadline_by_the_clock() -> None
 
     async def ask() -> None:
         with pytest.raises(DeadlineExceededError, match="beta-agent did not answer 'ping'") as exceeded:
-            await alpha.request(Ping(number=1), to="beta-agent", timeout=60.0)
+            await alpha.request(Ping(number=1), to="beta-agent", deadline=60.0)
         failures.append(exceeded.value)
 
     async with anyio.create_task_group() as group:
@@ -156,33 +138,6 @@ async def test_an_unanswered_request_ends_at_its_deadline_by_the_clock() -> None
         assert failures == []
         await clock.advance(1.0)
     assert len(failures) == 1
-
-
-async def test_an_acceptance_is_not_yet_the_answer() -> None:
-    broker = MemoryBroker()
-    broker.declare(Topology((AgentQueue("beta-agent"),)))
-    async with (
-        connect(broker, identity="alpha-agent", catalogue=PLAYGROUND) as alpha,
-        connect(broker, identity="beta-agent", catalogue=PLAYGROUND) as beta,
-        beta.transport.consume() as deliveries,
-        anyio.create_task_group() as group,
-    ):
-
-        async def serve() -> None:
-            [delivery] = await take(deliveries)
-            ping = accept(delivery, catalogue=PLAYGROUND)
-            for payload in (TaskAccepted(), Pong(number=9)):
-                envelope = Envelope[Message].wrap(
-                    payload, sender="beta-agent", receiver="alpha-agent", sent_at=ping.sent_at, causation_id=ping.id
-                )
-                await beta.transport.publish(
-                    outgoing(
-                        encode(envelope), sender="beta-agent", receiver=delivery.reply_to, type=payload.declaration.type
-                    )
-                )
-
-        group.start_soon(serve)
-        assert await alpha.request(Ping(number=1), to="beta-agent") == Pong(number=9)
 
 
 async def test_a_private_memory_broker_lets_an_agent_talk_to_itself() -> None:

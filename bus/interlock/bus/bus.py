@@ -10,48 +10,66 @@ __all__ = ["Bus", "Handler"]
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from datetime import timedelta
+from typing import TypeVar, overload
 
 import anyio
 
 from interlock.bus.acceptance import accept
 from interlock.bus.clock import Clock
-from interlock.bus.errors import DeadlineExceededError
+from interlock.bus.errors import UnexpectedAnswerError
+from interlock.bus.pending import LIFE_CYCLE, OnProgress
+from interlock.bus.requests import Requests, RequestStatistics
 from interlock.bus.transport import Delivery, Outgoing, Transport
 from interlock.protocol.catalogue import CATALOGUE, Catalogue
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.errors import (
-    InterlockError,
     InvalidMessageError,
     PermanentError,
     TransientError,
     UnknownOutcomeError,
+    UsageError,
 )
 from interlock.protocol.message import Message, Request
-from interlock.protocol.messages.task import TaskAccepted, TaskProgress
 
 Handler = Callable[[Envelope[Message]], Awaitable[Message | None]]
 """Takes a message; what it returns is sent to where the sender waits for it."""
 
 _PATIENCE = 30.0
-_UNDER_WAY = (TaskAccepted, TaskProgress)
+
+A = TypeVar("A", bound=Message)
+B = TypeVar("B", bound=Message)
+C = TypeVar("C", bound=Message)
 
 
 class Bus:
     """Typed messages over one transport, under its identity."""
 
-    def __init__(self, transport: Transport, *, clock: Clock, catalogue: Catalogue = CATALOGUE) -> None:
+    def __init__(
+        self, transport: Transport, *, clock: Clock, catalogue: Catalogue = CATALOGUE, in_flight: int = 20_000
+    ) -> None:
+        """At most `in_flight` requests wait for answers at a time. Close the bus before its transport."""
         self._transport = transport
         self._clock = clock
         self._catalogue = catalogue
+        self._requests = Requests(transport, clock=clock, catalogue=catalogue)
+        self._room = anyio.Semaphore(in_flight)
 
     def __repr__(self) -> str:
-        return f"Bus(transport={self._transport!r})"
+        return f"Bus(transport={self._transport!r}, pending={self.statistics().pending})"
 
     @property
     def transport(self) -> Transport:
         """What it travels over."""
         return self._transport
+
+    def statistics(self) -> RequestStatistics:
+        """Return how many requests wait, and what became of the others."""
+        return self._requests.statistics()
+
+    async def aclose(self) -> None:
+        """End the requests in flight, with TransientError; the transport stays open. Idempotent."""
+        await self._requests.aclose()
 
     async def publish(
         self,
@@ -71,23 +89,102 @@ class Bus:
         await self._send(envelope, timeout=timeout)
         return envelope.id
 
+    @overload
     async def request(
-        self, message: Request, *, to: str, timeout: float | None = None, conversation_id: str | None = None
-    ) -> Message:
-        """Send a request and return what ends it, passing over acceptance and progress.
+        self,
+        message: Request,
+        *,
+        to: str,
+        answers: None = None,
+        timeout: float | None = None,
+        deadline: float | None = None,
+        on_progress: OnProgress | None = None,
+        cancel_on_timeout: bool = False,
+        conversation_id: str | None = None,
+    ) -> Message: ...
 
-        `timeout`, in seconds, is by default the request's own deadline, or 30 s. Raises DeadlineExceededError, and
-        what `publish` raises.
+    @overload
+    async def request(
+        self,
+        message: Request,
+        *,
+        to: str,
+        answers: type[A] | tuple[type[A]],
+        timeout: float | None = None,
+        deadline: float | None = None,
+        on_progress: OnProgress | None = None,
+        cancel_on_timeout: bool = False,
+        conversation_id: str | None = None,
+    ) -> A: ...
+
+    @overload
+    async def request(
+        self,
+        message: Request,
+        *,
+        to: str,
+        answers: tuple[type[A], type[B]],
+        timeout: float | None = None,
+        deadline: float | None = None,
+        on_progress: OnProgress | None = None,
+        cancel_on_timeout: bool = False,
+        conversation_id: str | None = None,
+    ) -> A | B: ...
+
+    @overload
+    async def request(
+        self,
+        message: Request,
+        *,
+        to: str,
+        answers: tuple[type[A], type[B], type[C]],
+        timeout: float | None = None,
+        deadline: float | None = None,
+        on_progress: OnProgress | None = None,
+        cancel_on_timeout: bool = False,
+        conversation_id: str | None = None,
+    ) -> A | B | C: ...
+
+    async def request(
+        self,
+        message: Request,
+        *,
+        to: str,
+        answers: type[Message] | tuple[type[Message], ...] | None = None,
+        timeout: float | None = None,
+        deadline: float | None = None,
+        on_progress: OnProgress | None = None,
+        cancel_on_timeout: bool = False,
+        conversation_id: str | None = None,
+    ) -> Message:
+        """Send a request and return its answer: one of `answers`, as in `isinstance`, or whatever it is without them.
+
+        `deadline` is how many seconds the receiver has altogether, by default what the message declares; it travels
+        with the request. `timeout` is how many seconds of silence are borne: by default the deadline, or 30 s. The
+        receiver's acceptance and progress begin the silence anew and are given to `on_progress`.
+
+        Any number of requests may wait at the same time; beyond `in_flight` of them, more are sent only as others end.
+        An answer counts when it comes from whom was asked, in the request's conversation, and is declared
+        as one or belongs to the task life cycle. What else comes, or comes late, is dropped and counted.
+
+        When the call is cancelled, the receiver is sent `task_cancelled`; after a timeout only with
+        `cancel_on_timeout`, since whoever is silent may still be at work. Raises DeadlineExceededError,
+        UnexpectedAnswerError for an answer that is none of `answers`, TransientError when the bus is closed meanwhile,
+        UsageError for `answers` that this request does not have, and what `publish` raises.
         """
-        patience = timeout or message.declaration.deadline or _PATIENCE
-        envelope = self._envelope(message, to=to, conversation_id=conversation_id)
-        async with self._transport.replies() as (address, deliveries):
-            await self._send(envelope, reply_to=address, timeout=min(patience, _PATIENCE))
-            answer = await self._wait(deliveries, envelope, seconds=patience)
-        if answer is None:
-            raise DeadlineExceededError(to, envelope.type, envelope.id, patience)
-        if isinstance(answer, InterlockError):
-            raise answer
+        wanted = (answers,) if isinstance(answers, type) else answers
+        if wanted is not None:
+            _check(message, wanted)
+        async with self._room:
+            envelope = self._envelope(message, to=to, conversation_id=conversation_id, deadline=deadline)
+            answer = await self._requests.ask(
+                envelope,
+                silence=timeout or deadline or message.declaration.deadline or _PATIENCE,
+                on_progress=on_progress,
+                cancel_on_timeout=cancel_on_timeout,
+            )
+        if wanted is not None and not isinstance(answer, wanted):
+            raise UnexpectedAnswerError(answer, receiver=to, request=envelope)
         return answer
 
     @asynccontextmanager
@@ -137,32 +234,6 @@ class Bus:
         )
         await self._send(envelope, address=reply_to, timeout=_PATIENCE)
 
-    async def _wait(
-        self, deliveries: AsyncIterator[Delivery], request: Envelope[Any], *, seconds: float
-    ) -> Message | InterlockError | None:
-        """Return the answer or the error that ended the waiting; None when it took longer than that."""
-        outcome: list[Message | InterlockError] = []
-        async with anyio.create_task_group() as waiting:
-
-            async def receive() -> None:
-                try:
-                    outcome.append(await self._ending(deliveries, request))
-                except InterlockError as error:
-                    outcome.append(error)
-                waiting.cancel_scope.cancel()
-
-            waiting.start_soon(receive)
-            await self._clock.sleep(seconds)
-            waiting.cancel_scope.cancel()
-        return outcome[0] if outcome else None
-
-    async def _ending(self, deliveries: AsyncIterator[Delivery], request: Envelope[Any]) -> Message:
-        async with aclosing(self._acceptable(deliveries)) as envelopes:
-            async for envelope in envelopes:
-                if envelope.causation_id == request.id and not isinstance(envelope.payload, _UNDER_WAY):
-                    return envelope.payload
-        raise TransientError(f"the transport was closed while waiting for the answer to message {request.id}")
-
     async def _acceptable(self, deliveries: AsyncIterator[Delivery]) -> AsyncGenerator[Envelope[Message]]:
         async for delivery in deliveries:
             try:
@@ -172,26 +243,39 @@ class Bus:
             yield envelope
 
     def _envelope(
-        self, message: Message, *, to: str, conversation_id: str | None, causation_id: str | None = None
+        self,
+        message: Message,
+        *,
+        to: str,
+        conversation_id: str | None,
+        causation_id: str | None = None,
+        deadline: float | None = None,
     ) -> Envelope[Message]:
+        now = self._clock.now()
+        seconds = deadline or message.declaration.deadline
         return Envelope[Message].wrap(
             message,
             sender=self._transport.identity,
             receiver=to,
-            sent_at=self._clock.now(),
+            sent_at=now,
             conversation_id=conversation_id,
             causation_id=causation_id,
+            deadline=now + timedelta(seconds=seconds) if seconds else None,
         )
 
-    async def _send(
-        self,
-        envelope: Envelope[Message],
-        *,
-        timeout: float,
-        address: str | None = None,
-        reply_to: str | None = None,
-    ) -> None:
-        outgoing = Outgoing.of(envelope, reply_to=reply_to)
+    async def _send(self, envelope: Envelope[Message], *, timeout: float, address: str | None = None) -> None:
+        outgoing = Outgoing.of(envelope)
         if address is not None:
             outgoing = replace(outgoing, receiver=address)
         await self._transport.publish(outgoing, timeout=timeout)
+
+
+def _check(request: Request, answers: tuple[type[Message], ...]) -> None:
+    """Raise UsageError for an answer that would be dropped if it came."""
+    for answer in answers:
+        if answer not in request.declaration.replies and answer not in LIFE_CYCLE:
+            raise UsageError(
+                f"{answer.__name__} is no answer to {request.declaration.type}: ask for some of its declared replies, "
+                f"{', '.join(reply.__name__ for reply in request.declaration.replies) or 'none'}, or of the task life "
+                "cycle"
+            )

@@ -50,8 +50,10 @@ async def connect(
     """Open a bus for the length of the context; see `open_transport` for addresses and errors."""
     clock = clock or SystemClock()
     transport = await open_transport(address, identity=identity, clock=clock)
+    bus = Bus(transport, clock=clock, catalogue=catalogue)
     try:
-        yield Bus(transport, clock=clock, catalogue=catalogue)
+        yield bus
     finally:
         with anyio.CancelScope(shield=True):
+            await bus.aclose()
             await transport.aclose()

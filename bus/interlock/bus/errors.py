@@ -11,10 +11,13 @@ __all__ = [
     "StoreBusyError",
     "StoreConflictError",
     "UnconfirmedError",
+    "UnexpectedAnswerError",
     "UnroutableError",
 ]
 
+from interlock.protocol.envelope import Envelope
 from interlock.protocol.errors import PermanentError, TransientError, UnknownOutcomeError, UsageError
+from interlock.protocol.message import Message
 
 
 class UnroutableError(TransientError):
@@ -47,10 +50,24 @@ class DeadlineExceededError(TransientError):
     """Raised when no answer came in time; the request may still be worked on."""
 
     def __init__(self, receiver: str, type: str, message_id: str, seconds: float) -> None:  # noqa: A002
+        self.receiver = receiver
         self.message_id = message_id
         super().__init__(
             f"{receiver} did not answer '{type}' (message {message_id}) within {seconds:g} s. "
             f"The request was stored; look at {receiver} before asking again"
+        )
+
+
+class UnexpectedAnswerError(PermanentError):
+    """Raised when a request ended in a way that its caller did not ask for; `answer` is what came."""
+
+    def __init__(self, answer: Message, *, receiver: str, request: Envelope[Message]) -> None:
+        self.answer = answer
+        self.receiver = receiver
+        self.message_id = request.id
+        super().__init__(
+            f"{receiver} answered '{request.type}' (message {request.id}) with '{answer.declaration.type}', which was "
+            "not asked for; look at .answer, or ask for it as well"
         )
 
 

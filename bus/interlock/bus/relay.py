@@ -27,6 +27,10 @@ _logger = logging.getLogger(__name__)
 _LAST_WORDS = 5.0
 """Seconds for marking the last confirms when the relay is cancelled."""
 
+_ANSWER_RETRIES = 5
+"""How often an answer is offered again to an address that is not there: a requester that has lost its connection opens
+the same one anew. With the default delays it has 8 to 15 seconds for that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
@@ -179,7 +183,7 @@ class Relay:
         except (BrokerUnavailableError, LoginRefusedError):
             raise
         except UnroutableError as error:
-            if message.reply_to is None:
+            if message.reply_to is None or self._failures.get(message.message_id, 0) < _ANSWER_RETRIES:
                 await self._postpone(message, error, lane)
             else:  # the one who waited there is gone, and its address with it
                 await self._abandon(message, error)

@@ -1,0 +1,143 @@
+"""One request in flight: which answers it takes, how long it waits, and how it ended; it knows no transport."""
+
+from __future__ import annotations
+
+__all__ = ["LIFE_CYCLE", "OnProgress", "PendingRequest", "UnderWay"]
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import anyio
+
+from interlock.bus.clock import Clock
+from interlock.bus.errors import DeadlineExceededError
+from interlock.protocol.envelope import Envelope
+from interlock.protocol.errors import InterlockError
+from interlock.protocol.message import Message
+from interlock.protocol.messages.task import (
+    DeadlineExceeded,
+    InputRequired,
+    MessageRejected,
+    TaskAccepted,
+    TaskCancelled,
+    TaskCompleted,
+    TaskDeclined,
+    TaskFailed,
+    TaskProgress,
+)
+
+UnderWay: TypeAlias = TaskAccepted | TaskProgress
+"""What says that a request is being worked on, and does not end it."""
+
+OnProgress: TypeAlias = Callable[[UnderWay], Awaitable[None]]
+"""Is given these in their order, in the task that waits for the answer."""
+
+LIFE_CYCLE = (
+    DeadlineExceeded,
+    InputRequired,
+    MessageRejected,
+    TaskCancelled,
+    TaskCompleted,
+    TaskDeclined,
+    TaskFailed,
+)
+"""What may end any request, beside the replies that it declares."""
+
+
+class PendingRequest:
+    """Waits for what ends one request; acceptance and progress prolong the wait, up to the request's deadline."""
+
+    def __init__(self, request: Envelope[Message], *, silence: float, clock: Clock) -> None:
+        """`silence` is how many seconds may pass without a word from the receiver."""
+        self.request = request
+        self._clock = clock
+        self._since = clock.monotonic()
+        self._silence = silence
+        self._deadline = float("inf")
+        if request.deadline is not None:
+            self._deadline = clock.monotonic() + (request.deadline - clock.now()).total_seconds()
+        self._expires = 0.0
+        self._under_way: deque[UnderWay] = deque()
+        self._ending: Message | InterlockError | None = None
+        self._news = asyncio.Event()
+        self.prolong()
+
+    def __repr__(self) -> str:
+        return f"PendingRequest({self.request.type!r}, id={self.request.id!r}, left={self.left:g})"
+
+    @property
+    def left(self) -> float:
+        """Seconds until it has waited for long enough."""
+        return self._expires - self._clock.monotonic()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the answer has come, or will not come."""
+        return self._ending is not None
+
+    def prolong(self) -> None:
+        """Begin the silence anew."""
+        self._expires = min(self._deadline, self._clock.monotonic() + self._silence)
+
+    def is_answered_by(self, envelope: Envelope[Message]) -> bool:
+        """Return whether this comes from whom we asked, in our conversation, and is something that may answer us."""
+        request = self.request
+        if (envelope.sender, envelope.conversation_id) != (request.receiver, request.conversation_id):
+            return False
+        replies = {reply.declaration.type for reply in request.payload.declaration.replies}
+        return envelope.type in replies or isinstance(envelope.payload, (TaskAccepted, TaskProgress, *LIFE_CYCLE))
+
+    def receive(self, message: Message) -> None:
+        """Take an answer, or a word that one is being worked on."""
+        if isinstance(message, (TaskAccepted, TaskProgress)):
+            self._under_way.append(message)
+            self.prolong()
+        else:
+            self._ending = message
+        self._news.set()
+
+    def fail(self, error: InterlockError) -> None:
+        """End the wait with an error, unless the answer has come."""
+        if self._ending is None:
+            self._ending = error
+            self._news.set()
+
+    async def wait(self, on_progress: OnProgress | None) -> Message:
+        """Return what ended it. Raises DeadlineExceededError, and whatever it was failed with."""
+        while True:
+            await self._wait_for_news()
+            while self._under_way:
+                step = self._under_way.popleft()
+                if on_progress is not None:
+                    await on_progress(step)
+            ending = self._ending
+            if isinstance(ending, DeadlineExceeded):
+                raise self._exceeded()
+            if isinstance(ending, InterlockError):
+                raise ending
+            if ending is not None:
+                return ending
+            if self.left <= 0 and not self._news.is_set():
+                raise self._exceeded()
+
+    def _exceeded(self) -> DeadlineExceededError:
+        request = self.request
+        waited = self._clock.monotonic() - self._since
+        return DeadlineExceededError(request.receiver, request.type, request.id, waited)
+
+    async def _wait_for_news(self) -> None:
+        """Return when something has come, or the time is over."""
+        if not self._news.is_set():
+            async with anyio.create_task_group() as race:
+
+                async def ring() -> None:
+                    while self.left > 0:
+                        await self._clock.sleep(self.left)
+                    race.cancel_scope.cancel()
+
+                race.start_soon(ring)
+                await self._news.wait()
+                race.cancel_scope.cancel()
+        self._news.clear()
