@@ -128,6 +128,7 @@ class Workplace:
         to: str = AGENT,
         id: str | None = None,  # noqa: A002 - the wire's word
         conversation_id: str | None = None,
+        causation_id: str | None = None,
         deadline: datetime | None = None,
         hops: int = 0,
         **changes: str,
@@ -140,6 +141,7 @@ class Workplace:
             sent_at=self.clock.now(),
             id=id,
             conversation_id=conversation_id,
+            causation_id=causation_id,
             deadline=deadline,
             hops=hops,
         )

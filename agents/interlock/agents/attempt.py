@@ -6,11 +6,12 @@ __all__ = ["Attempts"]
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from interlock.agents.agent import Agent, Handler
-from interlock.agents.context import Context
+from interlock.agents.context import Context, operation
+from interlock.agents.interruption import Interruption, Interruptions
 from interlock.agents.outbound import commit_of, enclose
 from interlock.agents.patience import Patience
 from interlock.agents.repair import Repairs
@@ -21,7 +22,7 @@ from interlock.bus.clock import Clock
 from interlock.bus.errors import LeaseLostError, StoreConflictError
 from interlock.bus.relay import Backoff
 from interlock.bus.store.port import Store
-from interlock.bus.store.records import Claim, Commit, OutboxMessage
+from interlock.bus.store.records import Claim, Commit, EffectState, OutboxMessage
 from interlock.protocol.codec import decode
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.errors import (
@@ -32,8 +33,8 @@ from interlock.protocol.errors import (
     UnknownOutcomeError,
     UsageError,
 )
-from interlock.protocol.message import Message, Request
-from interlock.protocol.messages.task import DeadlineExceeded, TaskDeclined, TaskFailed, TaskProgress
+from interlock.protocol.message import Effect, Message, Request
+from interlock.protocol.messages.task import TaskDeclined, TaskFailed, TaskProgress
 
 _log = logging.getLogger(__name__)
 
@@ -68,9 +69,16 @@ class Attempts:
         self._rescheduled = rescheduled
         self._repairs = repairs
         self._backoff = Backoff(first=settings.first_retry, longest=settings.last_retry)
+        self._interruptions = Interruptions(
+            catalogue=agent.catalogue, store=store, clock=clock, patience=patience, grace=settings.grace
+        )
 
     def __repr__(self) -> str:
         return f"Attempts({self._agent.name!r})"
+
+    async def look(self) -> None:
+        """Interrupt what its requester has cancelled, and what is over its time."""
+        await self._interruptions.look()
 
     async def make(self, claim: Claim) -> None:
         """Run the message's handler and write what follows, together with the message's end.
@@ -84,11 +92,22 @@ class Attempts:
             _log.error("%s can not read message %s any more: %s", self._agent.name, claim.message.message_id, error)
             await self._patience.insist(self._store.bury, claim, error=str(error))
             return
+        context = self._context(claim, envelope)
+        interruption = await self._interruptions.before(claim, envelope)
+        if interruption is None:
+            with self._interruptions.working_on(claim, envelope) as under_way:
+                await self._work(claim, envelope, context)
+            # A scope that was cancelled after the last await has interrupted nothing.
+            interruption = under_way.interruption if under_way.scope.cancelled_caught else None
+        if interruption is not None:
+            await self._end_early(claim, envelope, interruption, effects=context.effects)
+
+    async def _work(self, claim: Claim, envelope: Envelope[Message], context: Context) -> None:
         try:
             if claim.attempt > self._settings.max_attempts:
                 raise PermanentError("every attempt before ended with its process; the message is not tried again")
             with handling(self._agent.name, envelope):
-                commit = await self._answer(claim, envelope)
+                commit = await self._answer(claim, envelope, context)
             await self._patience.insist(self._store.finish, claim, commit)
             self._written()
             if commit.set_timers:
@@ -118,16 +137,11 @@ class Attempts:
             conversation_id=message.conversation_id,
         )
 
-    async def _answer(self, claim: Claim, envelope: Envelope[Message]) -> Commit:
-        message, deadline = envelope.payload, envelope.deadline
-        fresh = claim.attempt == 1 and isinstance(message, Request)  # what was begun is brought to an end
-        if fresh and deadline is not None and self._clock.now() > deadline:
-            _log.warning("%s leaves %s %s: its deadline has passed", self._agent.name, envelope.type, envelope.id)
-            missed = DeadlineExceeded(request_id=envelope.id, request_type=envelope.type, deadline=deadline)
-            return self._commit(claim, envelope, missed)
+    async def _answer(self, claim: Claim, envelope: Envelope[Message], context: Context) -> Commit:
+        message = envelope.payload
         handler = self._handler(message)
         if handler is not None:
-            returned = await handler(message, self._context(claim, envelope))
+            returned = await handler(message, context)
             return commit_of(
                 returned,
                 agent=self._agent.name,
@@ -172,10 +186,49 @@ class Attempts:
             await self._give_up(claim, envelope, error, code="attempts_exhausted", retryable=True)
             return
         delay = self._backoff.delay(claim.attempt)
+        if not self._interruptions.patience_with(envelope, self._clock.now() + timedelta(seconds=delay)):
+            await self._give_up(claim, envelope, error, code="deadline_exceeded")
+            return
         _log.warning("%s tries %s %s again in %.1f s: %s", self._agent.name, envelope.type, envelope.id, delay, error)
         not_before = self._clock.now() + timedelta(seconds=delay)
         await self._patience.insist(self._store.retry, claim, not_before=not_before, error=_history(error))
         self._rescheduled()
+
+    async def _end_early(
+        self,
+        claim: Claim,
+        envelope: Envelope[Message],
+        interruption: Interruption,
+        *,
+        effects: Mapping[str, EffectState],
+    ) -> None:
+        """Answer a request that its handler does not answer any more, honestly about what it has changed."""
+        _log.warning("%s leaves %s %s: %s", self._agent.name, envelope.type, envelope.id, interruption.reason)
+        done = tuple(key for key, state in effects.items() if state is EffectState.DONE)
+        open_ = tuple(key for key, state in effects.items() if state is EffectState.STARTED)
+        # What an attempt before this one has changed, only its handler could tell.
+        earlier = claim.attempt > 1 and envelope.payload.declaration.effect is not Effect.READ
+        try:
+            if not effects and not earlier:
+                await self._patience.insist(
+                    self._store.finish, claim, self._commit(claim, envelope, interruption.answer)
+                )
+            else:
+                failure = TaskFailed(
+                    code=interruption.code,
+                    reason=interruption.reason,
+                    outcome="unknown" if open_ or earlier else "failed",
+                    side_effects=tuple(key[:500] for key in (*done, *open_)),
+                )
+                commit = self._commit(claim, envelope, failure)
+                await self._patience.insist(self._store.bury, claim, error=interruption.reason, commit=commit)
+        except LeaseLostError:
+            return  # the handler's own end was written in the moment of the interruption
+        for key in open_:
+            await self._patience.insist(
+                self._store.settle_effect, operation(envelope, key), state=EffectState.UNKNOWN, result=None
+            )
+        self._written()
 
     async def _give_up(
         self, claim: Claim, envelope: Envelope[Message], error: Exception, *, code: str, retryable: bool = False

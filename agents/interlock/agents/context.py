@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["Context"]
+__all__ = ["Context", "operation"]
 
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol, TypeVar, cast
 
 from interlock.bus.clock import Clock
@@ -43,6 +44,8 @@ class Context:
     clock: Clock
     store: Store
     send_progress: ProgressSender
+    effects: dict[str, EffectState] = field(default_factory=dict)
+    """What `once` has come to in this attempt, by key."""
 
     @property
     def sender(self) -> str:
@@ -53,6 +56,11 @@ class Context:
     def conversation_id(self) -> str:
         """The conversation that everything sent from here joins."""
         return self.envelope.conversation_id
+
+    @property
+    def deadline(self) -> datetime | None:
+        """By when the request must have ended. A handler that is at work then is cancelled: see the how-to."""
+        return self.envelope.deadline
 
     async def progress(
         self, step: str, *, percent: int | None = None, detail: str | None = None, to: str | None = None
@@ -72,10 +80,11 @@ class Context:
         interrupted, or lost its answer, is unknown: UnknownOutcomeError is raised. A `repeatable` effect looks before
         it acts, and is simply carried out again: after a lost answer TransientError is raised.
         """
-        operation = f"{self.conversation_id}:{key}"
+        name = operation(self.envelope, key)
         digest = hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
-        row, new = await self.store.begin_effect(operation, request_hash=digest, fence=self.fence)
+        row, new = await self.store.begin_effect(name, request_hash=digest, fence=self.fence)
         if row.state is EffectState.DONE:
+            self.effects[key] = EffectState.DONE
             return cast("T", None if row.result is None else json.loads(row.result))
         if not new and row.state is not EffectState.FAILED and not repeatable:
             raise UnknownOutcomeError(
@@ -83,7 +92,7 @@ class Context:
                 "look at the outside system before it is repeated"
             )
         try:
-            return await self._carry_out(operation, effect, digest=digest, again=not new)
+            return await self._carry_out(key, effect, digest=digest, again=not new)
         except UnknownOutcomeError as error:
             if not repeatable:
                 raise
@@ -91,25 +100,35 @@ class Context:
                 f"{self.agent}: effect {key!r} is carried out again, it looks first: {error}"
             ) from error
 
-    async def _carry_out(self, operation: str, effect: Callable[[], Awaitable[T]], *, digest: str, again: bool) -> T:
+    async def _carry_out(self, key: str, effect: Callable[[], Awaitable[T]], *, digest: str, again: bool) -> T:
+        name = operation(self.envelope, key)
         if again:
-            await self.store.forget_effect(operation)
-            _, ours = await self.store.begin_effect(operation, request_hash=digest, fence=self.fence)
+            await self.store.forget_effect(name)
+            _, ours = await self.store.begin_effect(name, request_hash=digest, fence=self.fence)
             if not ours:
-                raise LeaseLostError(f"effect {operation} was begun by another attempt meanwhile: drop this one")
+                raise LeaseLostError(f"effect {name} was begun by another attempt meanwhile: drop this one")
+        self.effects[key] = EffectState.STARTED
         try:
             result = await effect()
         except UnknownOutcomeError as error:
-            await self.store.settle_effect(operation, state=EffectState.UNKNOWN, result=str(error))
+            self.effects[key] = EffectState.UNKNOWN
+            await self.store.settle_effect(name, state=EffectState.UNKNOWN, result=str(error))
             raise
         except InterlockError as error:
-            await self.store.settle_effect(operation, state=EffectState.FAILED, result=str(error))
+            del self.effects[key]
+            await self.store.settle_effect(name, state=EffectState.FAILED, result=str(error))
             raise
+        self.effects[key] = EffectState.DONE
         try:
             journalled = json.dumps(result)
         except (TypeError, ValueError) as error:
             raise UsageError(
-                f"effect {operation} has happened, but what it returned cannot be journalled ({error}): return JSON"
+                f"effect {name} has happened, but what it returned cannot be journalled ({error}): return JSON"
             ) from error
-        await self.store.settle_effect(operation, state=EffectState.DONE, result=journalled)
+        await self.store.settle_effect(name, state=EffectState.DONE, result=journalled)
         return result
+
+
+def operation(envelope: Envelope[Message], key: str) -> str:
+    """Return the name under which a store keeps an effect: one per conversation and key."""
+    return f"{envelope.conversation_id}:{key}"

@@ -46,12 +46,12 @@ class Intake:
         self._reading.cancel()
 
     async def run(
-        self, deliveries: AsyncIterator[Delivery], *, stored: Callable[[], None], told: Callable[[], None]
+        self, deliveries: AsyncIterator[Delivery], *, stored: Callable[[str], None], told: Callable[[], None]
     ) -> None:
         """Take in until `stop`.
 
-        `stored` is called after each new message is safely in the inbox, `told` after an answer to a refused one is in
-        the outbox.
+        `stored` is called with the type of each new message once it is safely in the inbox, `told` after an answer to
+        a refused one is in the outbox.
 
         Raises BrokerUnavailableError when the deliveries end by themselves, StoreUnavailableError when the store stays
         away, both in an exception group.
@@ -63,7 +63,7 @@ class Intake:
                     tasks.start_soon(self._take, delivery, stored, told)
                 raise BrokerUnavailableError(f"{self._agent.name} gets no more deliveries: its transport was closed")
 
-    async def _take(self, delivery: Delivery, stored: Callable[[], None], told: Callable[[], None]) -> None:
+    async def _take(self, delivery: Delivery, stored: Callable[[str], None], told: Callable[[], None]) -> None:
         try:
             envelope = self._admitted(delivery)
             receipt = await self._patience.insist(self._store.receive, self._row(delivery, envelope))
@@ -72,7 +72,7 @@ class Intake:
                 return
             await delivery.ack()
             if receipt is Receipt.NEW:
-                stored()
+                stored(envelope.type)
         except InvalidMessageError as error:
             await self._refusal.refuse(delivery, error)
             told()

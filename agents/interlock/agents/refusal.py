@@ -70,7 +70,7 @@ class Refusal:
         await self._remember(delivery, error.code, str(error))
         origin = _Origin.of(delivery)
         if origin is not None:
-            await self._tell(origin, error)
+            await self._tell(origin, error, reply_to=_own(delivery.reply_to, origin.sender))
         await delivery.reject()
 
     async def raise_alarm(self, delivery: Delivery, envelope: Envelope[Message]) -> None:
@@ -90,7 +90,7 @@ class Refusal:
         digest = hashlib.sha256(delivery.body).hexdigest()
         await self._patience.insist(self._store.reject, digest, code, reason)
 
-    async def _tell(self, origin: _Origin, error: InvalidMessageError) -> None:
+    async def _tell(self, origin: _Origin, error: InvalidMessageError, *, reply_to: str | None) -> None:
         message = enclose(
             MessageRejected(code=error.code, path=error.path[:300], reason=error.reason[:500]),
             agent=self._agent,
@@ -98,8 +98,14 @@ class Refusal:
             cause=origin,
             ordinal="rejected",
             now=self._clock.now(),
+            reply_to=reply_to,
         )
         try:
             await self._patience.insist(self._store.commit, Commit(outgoing=(message,)))
         except StoreConflictError:
             return  # the sender was told when the same message came before
+
+
+def _own(address: str | None, sender: str) -> str | None:
+    """Return where the sender waits for its answer, unless that is somebody else's address."""
+    return address if address is not None and address.startswith(f"reply.{sender}.") else None

@@ -21,6 +21,7 @@ from interlock.bus.clock import Clock
 from interlock.bus.relay import Relay
 from interlock.bus.store.port import Store
 from interlock.bus.transport import Delivery, Transport
+from interlock.protocol.messages.task import TaskCancelled
 
 _LAST_WORDS = 5.0
 """Seconds of real time for sending what the last handlers wrote, once they have ended."""
@@ -53,7 +54,7 @@ class Runtime:
         self._relay = Relay(store, transport, clock=clock, identity=agent.name)
         self._intake = Intake(agent, store=store, clock=clock, patience=self._patience)
         self._rescheduled = anyio.Event()
-        attempts = Attempts(
+        self._attempts = Attempts(
             agent,
             store=store,
             clock=clock,
@@ -65,7 +66,9 @@ class Runtime:
                 agent, store=store, transport=transport, intake=self._intake, woken=lambda: self._worker.wake()
             ),
         )
-        self._worker = Worker(attempts.make, store=store, clock=clock, patience=self._patience, settings=self._settings)
+        self._worker = Worker(
+            self._attempts.make, store=store, clock=clock, patience=self._patience, settings=self._settings
+        )
 
     def __repr__(self) -> str:
         return f"Runtime({self.agent.name!r}, working={self._worker.working})"
@@ -111,16 +114,22 @@ class Runtime:
             background.cancel_scope.cancel()
 
     async def _take_in(self, deliveries: AsyncIterator[Delivery]) -> None:
-        await self._intake.run(deliveries, stored=self._worker.wake, told=self._relay.wake)
+        await self._intake.run(deliveries, stored=self._has_stored, told=self._relay.wake)
+
+    def _has_stored(self, type: str) -> None:  # noqa: A002 - the wire's word
+        if type == TaskCancelled.declaration.type:
+            self._rescheduled.set()  # its request may be under way; its own turn comes after that
+        self._worker.wake()
 
     async def _watch_the_clock(self) -> None:
-        """Fire timers, and wake the worker when a retry or a lost lease falls due."""
+        """Fire timers, interrupt what is to end, and wake the worker when a retry or a lost lease falls due."""
         while True:
             self._rescheduled = anyio.Event()
             due = await self._patience.insist(self._store.next_due)
             now = self._clock.now()
             if due is not None and due <= now:
                 await self._patience.insist(self._store.fire_timers, now)
+            await self._attempts.look()
             self._worker.wake()
             wait = _LONGEST_LOOK if due is None else (due - now).total_seconds()
             await self._sleep(min(_LONGEST_LOOK, max(_SHORTEST_LOOK, wait)))

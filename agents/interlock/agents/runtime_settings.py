@@ -22,6 +22,8 @@ class RuntimeSettings:
     first_retry: float = 0.5
     """Doubled with every attempt, less a random part of up to half."""
     last_retry: float = 300.0
+    grace: float = 60.0
+    """How long a request that changes things may go on after its deadline; one that only reads ends with it."""
     heartbeat: float = 10.0
     drain: float = 20.0
     """How long running handlers may go on after a stop was asked for."""

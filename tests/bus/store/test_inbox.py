@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import anyio.to_thread
@@ -187,3 +188,25 @@ async def test_rejections_are_counted_by_body_and_reason(store: SqlStore, harnes
     await store.aclose()
     rows = await anyio.to_thread.run_sync(harness.query, "SELECT code, times FROM rejection ORDER BY code")
     assert rows == [("not_json", 2), ("too_large", 1)]
+
+
+async def test_cancellations_are_found_behind_what_they_may_concern_while_that_is_worked_on(store: SqlStore) -> None:
+    for message_id, conversation in (("a1", "a"), ("b1", "b"), ("a2", "a")):
+        await store.receive(incoming(message_id, conversation=conversation))
+    await store.receive(replace(incoming("a3", conversation="a"), type="task_cancelled"))
+    await store.receive(replace(incoming("c1", conversation="c"), type="task_cancelled"))
+    first, second, _ = await store.claim(limit=3, lease=30.0)
+    assert [found.message_id for found in await store.cancellations((first, second))] == ["a3"]
+    assert await store.cancellations((second,)) == ()
+    await store.finish(first, Commit())
+    behind = await claim_one(store)
+    assert [found.message_id for found in await store.cancellations((behind,))] == ["a3"]
+    await store.finish(behind, Commit())
+    order = await claim_one(store)
+    assert await store.cancellations((order,)) == ()
+
+
+async def test_a_claim_tells_whether_more_of_its_conversation_waits(store: SqlStore) -> None:
+    for message_id, conversation in (("a1", "a"), ("b1", "b"), ("a2", "a")):
+        await store.receive(incoming(message_id, conversation=conversation))
+    assert [claim.followed for claim in await store.claim(limit=2, lease=30.0)] == [True, False]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "bury",
+    "cancellations",
     "claim",
     "counts",
     "finish",
@@ -28,6 +29,11 @@ from interlock.bus.store.moments import from_micros, to_micros
 from interlock.bus.store.records import Claim, InboxMessage, Receipt
 
 _DAY = 86_400_000_000
+_CLAIMABLE = (
+    "SELECT *, EXISTS (SELECT 1 FROM inbox AS later WHERE later.conversation_id = inbox_head.conversation_id "
+    "AND later.state IN ('ready', 'leased') AND later.seq > inbox_head.seq) AS followed "
+    "FROM inbox_head WHERE not_before IS NULL OR not_before <= ? ORDER BY seq LIMIT ?"
+)
 
 
 def receive(connection: Connection, message: InboxMessage) -> Receipt:
@@ -74,13 +80,14 @@ def claim(connection: Connection, *, limit: int, until: int, now: int) -> tuple[
         now=now,
     )
     rows = connection.execute(
-        "SELECT * FROM inbox_head WHERE not_before IS NULL OR not_before <= ? ORDER BY seq LIMIT ?", (now, limit)
+        _CLAIMABLE,
+        (now, limit),
     ).fetchall()
     if not rows:
         return ()
     (last,) = connection.execute("UPDATE owner SET fence = fence + ? RETURNING fence", (len(rows),)).fetchone()
     claims = tuple(
-        Claim(row["seq"], message_of(row), row["attempts"] + 1, fence, from_micros(until))
+        Claim(row["seq"], message_of(row), row["attempts"] + 1, fence, from_micros(until), bool(row["followed"]))
         for fence, row in enumerate(rows, start=last - len(rows) + 1)
     )
     connection.executemany(
@@ -89,6 +96,19 @@ def claim(connection: Connection, *, limit: int, until: int, now: int) -> tuple[
         [(held.fence, until, held.seq) for held in claims],
     )
     return claims
+
+
+def cancellations(connection: Connection, claims: Sequence[Claim]) -> tuple[InboxMessage, ...]:
+    """Return the cancellations that wait behind these in their conversations."""
+    return tuple(
+        message_of(row)
+        for held in claims
+        for row in connection.execute(
+            "SELECT * FROM inbox WHERE conversation_id = ? AND state IN ('ready', 'leased') AND seq > ? "
+            "AND type = 'task_cancelled' ORDER BY seq",
+            (held.message.conversation_id, held.seq),
+        )
+    )
 
 
 def renew(connection: Connection, claims: Sequence[Claim], *, until: int) -> tuple[Claim, ...]:

@@ -53,6 +53,13 @@ class Store(Protocol):
         """Prolong leases; returns those that are still held, with their new end."""
         ...
 
+    async def cancellations(self, claims: Sequence[Claim]) -> tuple[InboxMessage, ...]:
+        """Return the messages of type `task_cancelled` that wait behind these claims, each in its conversation.
+
+        Reads only. Whichever replica has taken such a message in, it is seen here as long as the claim lasts.
+        """
+        ...
+
     async def finish(self, claim: Claim, commit: Commit) -> None:
         """Mark the message done and write everything that follows from it, together.
 

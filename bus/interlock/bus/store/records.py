@@ -65,6 +65,8 @@ class Claim:
     """1 for the first."""
     fence: int
     lease_until: datetime
+    followed: bool = True
+    """Whether more of its conversation waited behind it when it was claimed; True also where a store cannot tell."""
 
 
 class InboxState(StrEnum):

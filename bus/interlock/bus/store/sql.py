@@ -71,6 +71,10 @@ class SqlStore:
         """Prolong leases."""
         return await self._run(lambda db, now: inbox.renew(db, claims, until=now + _micros(lease)))
 
+    async def cancellations(self, claims: Sequence[Claim]) -> tuple[InboxMessage, ...]:
+        """Look for cancellations of what is leased."""
+        return await self._run(lambda db, _: inbox.cancellations(db, claims))
+
     async def finish(self, claim: Claim, commit: Commit) -> None:
         """End the message well, with what follows from it."""
 
