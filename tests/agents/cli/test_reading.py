@@ -47,8 +47,10 @@ async def test_everything_is_seen_while_the_owner_is_at_work(tmp_path: Path) -> 
         assert reader.audit(conversation_id="proj-140") == await store.audit()
         assert [timer.name for timer in reader.timers("proj-140")] == ["overdue", "later"]
         assert reader.inbox_state("m-1") == "ready"
+        assert reader.claimable(START) == 1
         claim = await claim_one(store)
         assert reader.inbox_state("m-1") == "leased"
+        assert reader.claimable(START) == 0
         await store.finish(claim, Commit(workflow=workflow(2, status="done", ended=True)))
         assert reader.inbox_state("m-1") == "done"
         assert reader.inbox_state("m-2") is None

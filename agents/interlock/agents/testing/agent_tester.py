@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["AgentTester"]
 
 from contextlib import AsyncExitStack
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -116,6 +117,10 @@ class AgentTester:
             answers += await self._work()
         await self.clock.advance(end - self.clock.monotonic())
         return answers
+
+    async def moved_to(self, moment: datetime) -> list[Message]:
+        """Advance to this moment, unless it is later already; see `advance`."""
+        return await self.advance(max(0.0, (moment - self.clock.now()).total_seconds()))
 
     async def dead(self) -> tuple[DeadRow, ...]:
         """Return the messages that were given up, with their errors."""

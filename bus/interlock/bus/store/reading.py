@@ -11,13 +11,14 @@ import os
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from interlock.bus.store import approvals, audit, dead, workflows
 from interlock.bus.store.database import Connection, Database, StoreUnavailableError
-from interlock.bus.store.moments import from_micros
+from interlock.bus.store.moments import from_micros, to_micros
 from interlock.bus.store.records import ApprovalRow, AuditRow, DeadRow, RejectionRow, TimerRow, WorkflowRow
 from interlock.bus.store.schema.migrating import Dialect, applied_steps
 from interlock.bus.store.schema.revisions import known_revisions
@@ -133,6 +134,15 @@ class StoreReader:
         with self._reading() as db:
             row = db.execute("SELECT state FROM inbox WHERE message_id = ?", (message_id,)).fetchone()
         return None if row is None else str(row["state"])
+
+    def claimable(self, now: datetime) -> int:
+        """Return how many messages of the inbox could be worked on at this moment, and are not."""
+        with self._reading() as db:
+            return int(
+                db.execute(
+                    "SELECT count(*) FROM inbox_head WHERE not_before IS NULL OR not_before <= ?", (to_micros(now),)
+                ).fetchone()[0]
+            )
 
     def consequences(self, message_id: str) -> tuple[bytes, ...]:
         """Return the encoded messages that the agent has sent, or is about to send, because of this one, in order."""
