@@ -26,7 +26,7 @@ check: $(INSTALLED) ## Check format, lint, types, layers, schemas, deployment an
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/python -m interlock.protocol.schemas check schemas
+	$(BIN)/interlock schemas check schemas --package interlock --recordings tests/recordings
 	@deploy/check.sh $(BIN)
 
 format: $(INSTALLED) ## Format the code and repair what the linter can

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["message_documents"]
+__all__ = ["message_documents", "values_of"]
 
 import json
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ def message_documents(message: type[Message]) -> st.SearchStrategy[dict[str, Any
     """Return envelopes of this message, with all their metadata, as JSON values that its schema allows."""
     declared = message.declaration
     schema = _schemas()[f"{declared.type}.v{declared.version}.json"]
-    return _values(schema, schema.get("$defs", {}))
+    return values_of(schema, schema.get("$defs", {}))
 
 
 @lru_cache(maxsize=1)
@@ -37,15 +37,16 @@ def _schemas() -> Mapping[str, Schema]:
     return {name: json.loads(content) for name, content in export(CATALOGUE).items()}
 
 
-def _values(schema: Schema, definitions: Mapping[str, Schema]) -> st.SearchStrategy[Any]:
+def values_of(schema: Schema, definitions: Mapping[str, Schema]) -> st.SearchStrategy[Any]:
+    """Return JSON values that a schema allows; `definitions` are those that its references name."""
     if "$ref" in schema:
-        return _values(definitions[schema["$ref"].removeprefix("#/$defs/")], definitions)
+        return values_of(definitions[schema["$ref"].removeprefix("#/$defs/")], definitions)
     if "const" in schema:
         return st.just(schema["const"])
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
     if "anyOf" in schema:
-        return st.one_of([_values(option, definitions) for option in schema["anyOf"]])
+        return st.one_of([values_of(option, definitions) for option in schema["anyOf"]])
     by_type: dict[str, Callable[[], st.SearchStrategy[Any]]] = {
         "null": st.none,
         "boolean": st.booleans,
@@ -53,7 +54,7 @@ def _values(schema: Schema, definitions: Mapping[str, Schema]) -> st.SearchStrat
         "number": lambda: st.integers(0, 10**9).map(lambda hundredths: hundredths / 100),
         "string": partial(_strings, schema),
         "array": lambda: st.lists(
-            _values(schema["items"], definitions), min_size=schema.get("minItems", 0), max_size=3
+            values_of(schema["items"], definitions), min_size=schema.get("minItems", 0), max_size=3
         ),
         "object": partial(_objects, schema, definitions),
     }
@@ -76,8 +77,8 @@ def _strings(schema: Schema) -> st.SearchStrategy[str]:
 def _objects(schema: Schema, definitions: Mapping[str, Schema]) -> st.SearchStrategy[dict[str, Any]]:
     if "propertyNames" in schema:
         names = _strings(schema["propertyNames"])
-        return st.dictionaries(names, _values(schema["additionalProperties"], definitions), max_size=3)
-    members = {name: _values(member, definitions) for name, member in schema["properties"].items()}
+        return st.dictionaries(names, values_of(schema["additionalProperties"], definitions), max_size=3)
+    members = {name: values_of(member, definitions) for name, member in schema["properties"].items()}
     required = set(schema.get("required", ()))
     return st.fixed_dictionaries(
         {name: values for name, values in members.items() if name in required},

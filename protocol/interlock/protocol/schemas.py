@@ -1,18 +1,16 @@
 """The catalogue as JSON Schema files, for those who do not write Python; it knows no broker.
 
-`python -m interlock.protocol.schemas export FOLDER` writes them, `… check FOLDER` tells whether they are up to date.
+`interlock schemas export` writes them, `interlock schemas check` tells whether they are up to date.
 A schema accepts what a receiver accepts: unknown members are allowed, since receivers drop them.
 """
 
 from __future__ import annotations
 
-__all__ = ["Difference", "check", "export"]
+__all__ = ["Difference", "check", "export", "index_entry", "schema_of"]
 
-import argparse
 import ast
 import inspect
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -51,8 +49,8 @@ def export(catalogue: Catalogue = CATALOGUE) -> Mapping[str, bytes]:
 
     The same catalogue gives the same bytes.
     """
-    files = {_file_name(message): _formatted(_schema(message)) for message in catalogue}
-    files[_INDEX] = _formatted({"messages": [_index_entry(message) for message in catalogue]})
+    files = {_file_name(message): _formatted(schema_of(message)) for message in catalogue}
+    files[_INDEX] = _formatted({"messages": [index_entry(message) for message in catalogue]})
     return files
 
 
@@ -114,7 +112,8 @@ class _MessageSchema(GenerateJsonSchema):
         return {"$schema": self.schema_dialect, **super().generate(schema, mode)}
 
 
-def _schema(message: type[Message]) -> Mapping[str, Any]:
+def schema_of(message: type[Message]) -> Mapping[str, Any]:
+    """Return the JSON Schema of a message: its envelope with its payload."""
     declared = message.declaration
     schema = Envelope[message].model_json_schema(by_alias=True, schema_generator=_MessageSchema)  # type: ignore[valid-type]
     properties = schema["properties"]
@@ -130,7 +129,11 @@ def _schema(message: type[Message]) -> Mapping[str, Any]:
     }
 
 
-def _index_entry(message: type[Message]) -> Mapping[str, Any]:
+def index_entry(message: type[Message]) -> Mapping[str, Any]:
+    """Return what is said about a message beside its schema: route, replies, deadline, effect.
+
+    Raises UsageError for a class that is no request, reply or event.
+    """
     declared = message.declaration
     return {
         "type": declared.type,
@@ -140,6 +143,7 @@ def _index_entry(message: type[Message]) -> Mapping[str, Any]:
         "effect": declared.effect.value,
         "replies": sorted(reply.declaration.type for reply in declared.replies),
         "deadlineSeconds": declared.deadline,
+        **({"upcasts": True} if declared.upcast is not None else {}),
         "schema": _file_name(message),
     }
 
@@ -178,22 +182,3 @@ def _documented_attributes(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
                 yield name, inspect.cleandoc(text)
             case _:
                 pass
-
-
-def _main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m interlock.protocol.schemas", description="JSON Schemas as files.")
-    parser.add_argument("action", choices=["export", "check"])
-    parser.add_argument("folder", type=Path)
-    options = parser.parse_args(arguments)
-    if options.action == "export":
-        options.folder.mkdir(parents=True, exist_ok=True)
-        for name, content in export().items():
-            (options.folder / name).write_bytes(content)
-        return 0
-    differences = check(options.folder)
-    sys.stdout.writelines(f"{options.folder}/{difference}; run the export again\n" for difference in differences)
-    return 1 if differences else 0
-
-
-if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1:]))

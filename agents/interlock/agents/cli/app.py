@@ -43,7 +43,7 @@ _COMMANDS = {
     "tail": _Entry("tail", "Show messages as they are sent."),
     "workflows": _Entry("workflows", "See where every change stands."),
     "approvals": _Entry("approvals", "See what waits for a person, and decide."),
-    "schemas": _Entry("schemas", "Export the catalogue as JSON Schema, or check an export."),
+    "schemas": _Entry("schemas", "See what changed in the messages, and whom it breaks."),
 }
 
 
