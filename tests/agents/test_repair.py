@@ -187,7 +187,7 @@ async def test_a_dead_message_is_retried_once_its_cause_is_repaired(library: Lib
         await place.until(lambda: len(place.told) == 2)
         assert place.answers[1] == Answer(text="hello")
         (letter,) = await desk.letters(name="1")
-        assert letter.state is DeadLetterState.RETRIED
+        assert letter.state is DeadLetterState.HANDLED
         assert [(repair.by, repair.reason) for repair in letter.repairs] == [("dana", "the shelf is filled")]
         assert verify_chain(await store.audit()) is None
 

@@ -37,9 +37,13 @@ _FOREIGN = re.compile(r"([A-Z]\w*): ")
 _LIMIT = "it came back more often than the delivery limit allows"
 _STATES: Mapping[InboxState, DeadLetterState] = {
     InboxState.DEAD: DeadLetterState.DEAD,
+    InboxState.READY: DeadLetterState.RETRIED,
+    InboxState.LEASED: DeadLetterState.RETRIED,
+    InboxState.DONE: DeadLetterState.HANDLED,
     InboxState.DROPPED: DeadLetterState.DROPPED,
     InboxState.REPLACED: DeadLetterState.REPLACED,
 }
+_ALIVE = frozenset({DeadLetterState.RETRIED, DeadLetterState.HANDLED})
 
 
 class DeadLetterStore(Protocol):
@@ -71,7 +75,7 @@ class DeadLetters:
         """Return what was asked for. Raises UsageError when there is no letter of that name."""
         if request.name is not None:
             return DeadLettersReport(letters=(await self._named(request.name, with_body=request.with_body),))
-        dead = await self._store.dead(limit=request.limit + 1)
+        dead = () if request.parked_only else await self._store.dead(limit=request.limit + 1)
         letters = [self._of_row(row, attempts_told=1) for row in dead]
         if self._transport is not None and len(letters) <= request.limit:
             parked = await self._transport.parked(limit=request.limit + 1 - len(letters))
@@ -82,7 +86,7 @@ class DeadLetters:
     async def _named(self, name: str, *, with_body: bool) -> DeadLetter:
         if not name.startswith("parked:"):
             row = await self._store.letter(int(name))
-            if row is None or (row.state not in _STATES and not row.repairs):
+            if row is None or (_STATES[row.state] in _ALIVE and not row.repairs):
                 raise UsageError(f"there is no dead letter {name}; 'interlock dead list' shows which there are")
             found = self._of_row(row, attempts_told=_ATTEMPTS_TOLD)
             return found.model_copy(update={"body": _text(row.message.body)}) if with_body else found
@@ -101,7 +105,7 @@ class DeadLetters:
         )
         return DeadLetter(
             name=str(row.seq),
-            state=_STATES.get(row.state, DeadLetterState.RETRIED),
+            state=_STATES[row.state],
             reason=_alike(failures[-1].error) if failures else "no error is on record",
             message_id=_line(row.message.message_id),
             sender=_line(row.message.sender),
@@ -122,7 +126,7 @@ class DeadLetters:
     async def _reasons(self) -> Mapping[str, str]:
         """Return why bodies were refused, by digest; of several reasons the latest."""
         rows = sorted(await self._store.rejections(), key=lambda row: row.last_at)
-        return {row.body_hash: f"{row.code}: {row.reason}" for row in rows}
+        return {row.body_hash: row.reason if row.code in row.reason else f"{row.reason} ({row.code})" for row in rows}
 
 
 def digest_of(message: Parked) -> str:

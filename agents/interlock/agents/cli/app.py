@@ -43,6 +43,7 @@ _COMMANDS = {
     "tail": _Entry("tail", "Show messages as they are sent."),
     "workflows": _Entry("workflows", "See where every change stands."),
     "approvals": _Entry("approvals", "See what waits for a person, and decide."),
+    "dead": _Entry("dead", "See messages that were given up or refused, and repair them."),
     "schemas": _Entry("schemas", "See what changed in the messages, and whom it breaks."),
 }
 

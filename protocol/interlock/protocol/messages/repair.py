@@ -44,7 +44,9 @@ class DeadLetterState(StrEnum):
     REPLACED = "replaced"
     """Edited: another message has taken its place."""
     RETRIED = "retried"
-    """It has its attempts again, or has used them well since."""
+    """It has its attempts again, and is not handled yet."""
+    HANDLED = "handled"
+    """It was retried, and that went well."""
 
 
 class RepairAction(StrEnum):
@@ -119,6 +121,8 @@ class DeadLettersRequest(
     """Only this one, with its whole history; also one that was repaired."""
     with_body: bool = False
     """Show what it says, too; only for one by name."""
+    parked_only: bool = False
+    """In a list: leave out the dead."""
     limit: Annotated[int, Field(ge=1, le=200)] = 100
 
 

@@ -1,0 +1,180 @@
+"""The way to one agent's dead letters: over the bus while it runs, else by its store and in its name at the broker.
+
+It knows no command and shows nothing.
+"""
+
+from __future__ import annotations
+
+__all__ = ["LetterBox"]
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import anyio
+
+from interlock.agents.agent import Agent
+from interlock.agents.cli.broker import connected
+from interlock.agents.dead_letters import DeadLetters
+from interlock.agents.intake import Intake
+from interlock.agents.patience import Patience
+from interlock.agents.repair import Repairs
+from interlock.agents.settings import Settings
+from interlock.bus.bus import Bus
+from interlock.bus.clock import Clock
+from interlock.bus.errors import BrokerUnavailableError, DeadlineExceededError, NotPermittedError, StoreBusyError
+from interlock.bus.store.lock import FileLock
+from interlock.bus.store.reading import StoreReader
+from interlock.bus.store.records import DeadRow, RejectionRow
+from interlock.bus.store.sqlite import SqliteStore
+from interlock.bus.transport import Transport
+from interlock.protocol.discovery import installed_catalogue
+from interlock.protocol.errors import InterlockError, PermanentError, UsageError
+from interlock.protocol.ids import new_id
+from interlock.protocol.message import Message, Request
+from interlock.protocol.messages.repair import DeadLettersReport, DeadLettersRequest, RepairRequest, RepairResult
+from interlock.protocol.messages.task import MessageRejected, TaskDeclined
+from interlock.protocol.roles import CONSOLE
+
+AnswerT = TypeVar("AnswerT", DeadLettersReport, RepairResult)
+
+_AWAY = (BrokerUnavailableError, DeadlineExceededError, NotPermittedError)
+
+
+class LetterBox:
+    """One agent's dead letters, for the length of a context. What it needs is opened when it is needed."""
+
+    def __init__(
+        self, agent: str, *, settings: Settings, clock: Clock, timeout: float, note: Callable[[str], None]
+    ) -> None:
+        """`timeout` is how long a running agent may take to answer, in seconds; `note` is told what is missing."""
+        self.agent = agent
+        self._settings = settings
+        self._clock = clock
+        self._timeout = timeout
+        self._note = note
+        self._stack = AsyncExitStack()
+        self._bus: Bus | None = None
+        self._own: Transport | None = None
+        self._repairs: Repairs | None = None
+
+    def __repr__(self) -> str:
+        return f"LetterBox({self.agent!r})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._stack.aclose()
+
+    @property
+    def _file(self) -> Path:
+        return self._settings.store_path(self.agent)
+
+    async def report(self, request: DeadLettersRequest) -> DeadLettersReport:
+        """Return what was asked for. Where the parking queue cannot be reached, the dead alone, and a note.
+
+        Where the agent's store is here, the dead are read from it. Raises UsageError when there is no such letter, or
+        nothing to read; what the bus raises where there is no store.
+        """
+        if not self._file.is_file():
+            return await self._asked(request, DeadLettersReport)
+        if request.name is not None and request.name.startswith("parked:"):
+            return await self._parked(request)
+        with StoreReader.open(self._file) as reader:
+            dead = await DeadLetters(_Reading(reader), None, discreet=False).report(request)
+        room = request.limit - len(dead.letters)
+        if request.name is not None or not room:
+            return dead
+        try:
+            parked = await self._parked(request.model_copy(update={"parked_only": True, "limit": room}))
+        except (*_AWAY, UsageError) as error:
+            self._note(f"parked messages of {self.agent} are not looked at: {error}")
+            return dead
+        return DeadLettersReport(letters=dead.letters + parked.letters, more=dead.more or parked.more)
+
+    async def _parked(self, request: DeadLettersRequest) -> DeadLettersReport:
+        """Look into the parking queue: only its agent may, so it is asked while it runs."""
+        if self._is_running():
+            return await self._asked(request, DeadLettersReport)
+        with StoreReader.open(self._file) as reader:
+            return await DeadLetters(_Reading(reader), await self._as_agent(), discreet=False).report(request)
+
+    async def repair(self, order: RepairRequest) -> RepairResult:
+        """Have the agent carry an order out, or do so in its place while it does not run.
+
+        Raises what the bus raises; UsageError when the store is not the agent's.
+        """
+        if self._repairs is None and self._file.is_file() and not self._is_running():
+            needs_broker = any(name.startswith("parked:") for name in order.letters)
+            self._repairs = await self._in_its_place(await self._as_agent() if needs_broker else None)
+        if self._repairs is not None:
+            return await self._repairs.carry_out(order, key=new_id())
+        return await self._asked(order, RepairResult)
+
+    async def _in_its_place(self, transport: Transport | None) -> Repairs | None:
+        """Become the store's owner; None when the agent has started meanwhile."""
+        try:
+            store = await SqliteStore.open(self._file, agent=self.agent, clock=self._clock)
+        except StoreBusyError:
+            return None
+        self._stack.push_async_callback(store.aclose)
+        agent = Agent(self.agent, catalogue=installed_catalogue())
+        intake = Intake(agent, store=store, clock=self._clock, patience=Patience(self._clock, longest=5.0))
+        return Repairs(agent, store=store, transport=transport, intake=intake, woken=lambda: None)
+
+    async def _asked(self, request: Request, kind: type[AnswerT]) -> AnswerT:
+        if self._bus is None:
+            transport = await self._stack.enter_async_context(
+                connected(self._settings, identity=CONSOLE, clock=self._clock)
+            )
+            self._bus = Bus(transport, clock=self._clock)
+        answer: Message = await self._bus.request(request, to=self.agent, timeout=self._timeout)
+        if isinstance(answer, kind):
+            return answer
+        raise _refusal(self.agent, answer)
+
+    async def _as_agent(self) -> Transport:
+        if self._own is None:
+            self._own = await self._stack.enter_async_context(
+                connected(self._settings, identity=self.agent, clock=self._clock)
+            )
+        return self._own
+
+    def _is_running(self) -> bool:
+        try:
+            FileLock.acquire(self._file).release()
+        except StoreBusyError:
+            return True
+        return False
+
+
+class _Reading:
+    """A reader's view of a store, as `DeadLetters` asks for it."""
+
+    def __init__(self, reader: StoreReader) -> None:
+        self._reader = reader
+
+    async def dead(self, *, limit: int = 100, after: int = 0, settled: bool = False) -> tuple[DeadRow, ...]:
+        return self._reader.dead(limit=limit, after=after, settled=settled)
+
+    async def letter(self, seq: int) -> DeadRow | None:
+        return self._reader.letter(seq)
+
+    async def rejections(self) -> tuple[RejectionRow, ...]:
+        return self._reader.rejections()
+
+
+def _refusal(agent: str, answer: Message) -> InterlockError:
+    match answer:
+        case TaskDeclined(code="no_such_letter"):
+            return UsageError(f"{agent}: {answer.reason}")
+        case TaskDeclined() | MessageRejected():
+            return PermanentError(f"{agent} refuses: {answer.reason} ({answer.code})")
+        case _:
+            return PermanentError(f"{agent} answers with {answer.declaration.type}, which is no answer to this")

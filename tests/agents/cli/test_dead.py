@@ -1,0 +1,320 @@
+"""`interlock dead` beside an agent that does not run: its store is read and repaired by the command itself."""
+
+from __future__ import annotations
+
+import json
+import stat
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+from agents.cli.running import interlock
+from interlock.agents.cli.letter_box import LetterBox
+from interlock.agents.cli.letters import Address, Found, Selection
+from interlock.agents.cli.output import Output
+from interlock.agents.cli.repairing import Workshop
+from interlock.agents.settings import Settings
+from interlock.bus.clock import SystemClock, VirtualClock
+from interlock.bus.store.audit import verify_chain
+from interlock.bus.store.records import InboxMessage, InboxState
+from interlock.bus.store.sqlite import SqliteStore
+from interlock.protocol.codec import decode_bare, encode
+from interlock.protocol.errors import UsageError
+from interlock.protocol.ids import conversation_of
+from interlock.protocol.messages.repair import DeadLetter, DeadLetterState, RepairAction
+
+AGENT = "backend-agent"
+READY = Path(__file__).parents[2] / "fixtures" / "messages" / "infrastructure_ready.json"
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("INTERLOCK_STATE_DIR", str(tmp_path))
+    for name in ("INTERLOCK_CONFIG", "INTERLOCK_BROKER_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+async def open_store(directory: Path, agent: str = AGENT) -> SqliteStore:
+    return await SqliteStore.open(directory / f"{agent}.sqlite", agent=agent, clock=SystemClock())
+
+
+def given_up(directory: Path, *errors: str, agent: str = AGENT) -> None:
+    """Leave a store with a dead message for each error."""
+
+    async def bury() -> None:
+        store = await open_store(directory, agent)
+        for error in errors:
+            envelope = decode_bare(READY.read_bytes(), now=SystemClock().now())
+            await store.receive(
+                InboxMessage(
+                    message_id=envelope.id,
+                    sender=envelope.sender,
+                    type=envelope.type,
+                    conversation_id=envelope.conversation_id,
+                    body=encode(envelope),
+                    received_at=envelope.sent_at,
+                )
+            )
+            (claim,) = await store.claim(limit=1, lease=30.0)
+            await store.bury(claim, error=error)
+        await store.aclose()
+
+    anyio.run(bury)
+
+
+def states(directory: Path) -> list[InboxState]:
+    async def read() -> list[InboxState]:
+        store = await open_store(directory)
+        found = [row.state for seq in range(1, 10) if (row := await store.letter(seq)) is not None]
+        assert verify_chain(await store.audit()) is None
+        await store.aclose()
+        return found
+
+    return anyio.run(read)
+
+
+def test_without_a_dead_letter_that_is_said(state_dir: Path) -> None:
+    given_up(state_dir)
+    shown = interlock("dead", "list")
+    assert (shown.exit_code, shown.stdout) == (0, "there are no dead letters\n")
+
+
+def test_without_stores_it_says_where_it_looked(state_dir: Path) -> None:
+    shown = interlock("dead", "list", settings={"INTERLOCK_STATE_DIR": str(state_dir / "nowhere")})
+    assert shown.exit_code == 2
+    assert "no stores in" in shown.stderr
+
+
+def test_letters_are_grouped_by_what_failed_the_most_frequent_first(state_dir: Path) -> None:
+    given_up(state_dir, "no bucket", "no disk for 0199aaaa-0000-7000-8000-000000000001")
+    given_up(state_dir, "no disk for 0199aaaa-0000-7000-8000-000000000002")
+    given_up(state_dir, "no disk for 0199aaaa-0000-7000-8000-000000000003", agent="qa-agent")
+    shown = interlock("dead", "list")
+    lines = shown.stdout.splitlines()
+    assert lines[0] == "3 x no disk for …"
+    assert lines[1:3] == ["    backend-agent: infrastructure_ready, dead", "    qa-agent: infrastructure_ready, dead"]
+    assert lines[4] == "    backend-agent/2 backend-agent/3 qa-agent/1"
+    assert lines[5] == "1 x no bucket"
+    assert "parked messages of backend-agent are not looked at" in shown.stderr
+    document = json.loads(interlock("dead", "list", "--json").stdout)
+    assert [(group["reason"], group["count"]) for group in document["groups"]] == [
+        ("no disk for …", 3),
+        ("no bucket", 1),
+    ]
+    assert document["letters"][0]["id"] == "backend-agent/1"
+
+
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        (("--agent", "qa-agent"), 1),
+        (("--type", "plan_ready"), 0),
+        (("--issue", "PROJ-140"), 3),
+        (("--issue", "PROJ-141"), 0),
+        (("--conversation", conversation_of("PROJ-140")), 3),
+        (("--failed-with", "DISK"), 2),
+    ],
+)
+def test_letters_are_selected_by_what_they_are(state_dir: Path, options: tuple[str, ...], count: int) -> None:
+    given_up(state_dir, "no bucket", "no disk")
+    given_up(state_dir, "no disk", agent="qa-agent")
+    assert len(json.loads(interlock("dead", "list", *options, "--json").stdout)["letters"]) == count
+
+
+def test_a_letter_is_shown_with_every_attempt_and_without_its_payload(state_dir: Path) -> None:
+    given_up(state_dir, "no \x1b[2Jbucket")
+    shown = interlock("dead", "show", "backend-agent/1").stdout
+    assert shown.startswith("backend-agent/1 is dead: infrastructure_ready\n")
+    assert "no \\x1b[2Jbucket" in shown
+    assert "\x1b" not in shown
+    assert "Retried, backend-agent handles it with all its attempts anew" in shown
+    assert "secretName" not in shown
+    assert "secretName" in interlock("dead", "show", "backend-agent/1", "--payload").stdout
+
+
+@pytest.mark.parametrize("letter", ["backend-agent", "backend-agent/", "/1", "backend-agent/x", "backend-agent/9"])
+def test_what_names_no_letter_is_a_usage_error(state_dir: Path, letter: str) -> None:
+    given_up(state_dir, "no bucket")
+    shown = interlock("dead", "show", letter)
+    assert shown.exit_code == 2
+    assert "dead list" in shown.stderr
+
+
+def test_a_retry_is_on_record_and_gives_the_message_its_attempts_again(state_dir: Path) -> None:
+    given_up(state_dir, "no bucket", "no disk")
+    done = interlock("dead", "retry", "backend-agent/1", "--as", "dana", "--reason", "it is there now")
+    assert (done.exit_code, done.stdout) == (0, "backend-agent/1  retried\n")
+    assert states(state_dir) == [InboxState.READY, InboxState.DEAD]
+    shown = interlock("dead", "show", "backend-agent/1").stdout
+    assert "dana  retry  it is there now" in shown
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(state_dir: Path) -> None:
+    given_up(state_dir, "no bucket", "no bucket")
+    done = interlock("dead", "retry", "--all", "--dry-run")
+    assert done.exit_code == 0
+    assert done.stdout.endswith("2 would be given to retry; nothing was done\n")
+    assert states(state_dir) == [InboxState.DEAD, InboxState.DEAD]
+
+
+def test_repairs_without_a_name_are_refused(state_dir: Path) -> None:
+    given_up(state_dir, "no bucket")
+    for arguments in (("retry", "--all"), ("drop", "--all", "--reason", "noise")):
+        done = interlock("dead", *arguments)
+        assert done.exit_code == 2
+        assert "--as PERSON is missing" in done.stderr
+    assert states(state_dir) == [InboxState.DEAD]
+
+
+@pytest.mark.parametrize("arguments", [(), ("backend-agent/1", "--all"), ("backend-agent/1", "--failed-with", "no")])
+def test_what_is_meant_has_to_be_said_in_one_way(state_dir: Path, arguments: tuple[str, ...]) -> None:
+    given_up(state_dir, "no bucket")
+    assert interlock("dead", "retry", *arguments, "--as", "dana").exit_code == 2
+    assert states(state_dir) == [InboxState.DEAD]
+
+
+def test_what_failed_alike_is_dropped_together_and_stays_readable(state_dir: Path) -> None:
+    given_up(state_dir, "no bucket", "no disk", "no bucket")
+    done = interlock("dead", "drop", "--failed-with", "bucket", "--as", "dana", "--reason", "obsolete", "--json")
+    assert [outcome["id"] for outcome in json.loads(done.stdout)["outcomes"]] == ["backend-agent/1", "backend-agent/3"]
+    assert states(state_dir) == [InboxState.DROPPED, InboxState.DEAD, InboxState.DROPPED]
+    assert "it is not handled any more" in interlock("dead", "show", "backend-agent/1").stdout
+
+
+def test_what_cannot_be_repaired_is_said_and_fails_the_command(state_dir: Path) -> None:
+    given_up(state_dir, "no bucket")
+    interlock("dead", "drop", "backend-agent/1", "--as", "dana", "--reason", "obsolete")
+    done = interlock("dead", "retry", "backend-agent/1", "--as", "dana")
+    assert done.exit_code == 1
+    assert "not repaired: message number 1 is not among the dead (it is dropped)" in done.stdout
+
+
+def test_an_edit_shows_the_difference_and_replaces_the_message(state_dir: Path) -> None:
+    given_up(state_dir, "no bucket")
+    arguments = ("backend-agent/1", "--set", "configuration.maxConnections=200", "--set", "resource=RDS MySQL")
+    planned = interlock("dead", "edit", *arguments, "--dry-run")
+    assert planned.exit_code == 0
+    assert '-    "maxConnections": 100,\n' in planned.stdout
+    assert '+    "maxConnections": 200,\n' in planned.stdout
+    assert '+  "resource": "RDS MySQL",\n' in planned.stdout
+    assert states(state_dir) == [InboxState.DEAD]
+    done = interlock("dead", "edit", *arguments, "--as", "dana", "--json")
+    (outcome,) = json.loads(done.stdout)["outcomes"]
+    assert (done.exit_code, outcome["outcome"]) == (0, "done")
+    assert states(state_dir) == [InboxState.REPLACED, InboxState.READY]
+    assert outcome["replacementId"] in interlock("dead", "show", "backend-agent/1").stdout
+
+
+def test_an_edit_by_file_and_by_editor(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given_up(state_dir, "no bucket", "no disk")
+    payload = json.loads(READY.read_bytes())["payload"] | {"resource": "RDS MySQL"}
+    (state_dir / "payload.json").write_text(json.dumps(payload))
+    assert interlock("dead", "edit", "backend-agent/1", "--payload", "payload.json", "--as", "dana").exit_code == 0
+    editor = state_dir / "editor.py"
+    editor.write_text(
+        "import os, sys\nfile = sys.argv[1]\nassert os.stat(os.path.dirname(file)).st_mode & 0o077 == 0\n"
+        "text = open(file).read()\nopen(file, 'w').write(text.replace('app_db', 'other_db'))\n"
+    )
+    monkeypatch.setenv("VISUAL", f"{sys.executable} {editor}")
+    done = interlock("dead", "edit", "backend-agent/2", "--as", "dana")
+    assert '+    "database": "other_db"' in done.stdout
+    assert states(state_dir)[:2] == [InboxState.REPLACED, InboxState.REPLACED]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("--set", "configuration.maxConnections=many"), 1, "payload.configuration.maxConnections"),
+        (("--set", "nothing.there=1"), 2, "the payload has nothing at nothing.there"),
+        (("--set", "resource"), 2, "write PATH=VALUE"),
+        (("--payload", "missing.json"), 2, "missing.json: No such file"),
+        (("--payload", "list.json"), 2, "list.json is no JSON object"),
+        (("--set", "a=1", "--payload", "list.json"), 2, "not both"),
+        (("--set", "resource=RDS PostgreSQL"), 3, ""),
+    ],
+)
+def test_an_edit_that_is_wrong_or_none_does_nothing(
+    state_dir: Path, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    given_up(state_dir, "no bucket")
+    (state_dir / "list.json").write_text("[]")
+    done = interlock("dead", "edit", "backend-agent/1", *arguments, "--as", "dana")
+    assert done.exit_code == code
+    assert said in done.stderr
+    assert states(state_dir) == [InboxState.DEAD]
+
+
+def test_an_editor_that_fails_does_nothing(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given_up(state_dir, "no bucket")
+    for editor, said in (("false", "ended with 1"), ("/no/such/editor", "cannot be started")):
+        monkeypatch.setenv("VISUAL", editor)
+        done = interlock("dead", "edit", "backend-agent/1", "--as", "dana")
+        assert done.exit_code == 2
+        assert said in done.stderr
+    assert states(state_dir) == [InboxState.DEAD]
+
+
+def test_parked_messages_need_the_broker(state_dir: Path) -> None:
+    given_up(state_dir)
+    shown = interlock("dead", "show", "backend-agent/parked:0f3ab91c2d4e")
+    assert shown.exit_code == 2
+    assert "no broker is set" in shown.stderr
+
+
+async def test_a_running_agent_without_a_broker_is_read_and_not_repaired(state_dir: Path) -> None:
+    store = await open_store(state_dir)
+    await store.aclose()
+    store = await open_store(state_dir)
+    box = LetterBox(AGENT, settings=Settings.load(), clock=SystemClock(), timeout=1.0, note=lambda _: None)
+    async with box:
+        order = Workshop(lambda _: box, directory=state_dir, clock=SystemClock(), output=Output(as_json=True)).order(
+            RepairAction.RETRY, by="dana", reason=""
+        )
+        with pytest.raises(UsageError, match="no broker is set"):
+            await box.repair(order)
+    await store.aclose()
+
+
+def test_repairs_keep_to_their_rate(state_dir: Path) -> None:
+    given_up(state_dir, *["no bucket"] * 4)
+    clock = VirtualClock()
+
+    async def repair() -> float:
+        def letter_box(agent: str) -> LetterBox:
+            return LetterBox(agent, settings=Settings.load(), clock=clock, timeout=1.0, note=lambda _: None)
+
+        shop = Workshop(letter_box, directory=state_dir, clock=clock, output=Output(as_json=True))
+        found = await shop.chosen(Selection())
+        order = shop.order(RepairAction.RETRY, by="dana", reason="")
+        async with anyio.create_task_group() as tasks:
+
+            async def work() -> None:
+                assert len(await shop.repair(order, found, 0.5)) == 4
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(work)
+            with anyio.fail_after(10):
+                while True:
+                    await clock.advance(0.5)
+        return clock.monotonic()
+
+    took = anyio.run(repair)
+    assert took >= 6.0
+    assert states(state_dir) == [InboxState.READY] * 4
+
+
+def test_an_address_is_read_as_it_is_written() -> None:
+    for text in ("backend-agent/12", "backend-agent/parked:0f3ab91c2d4e"):
+        assert str(Address.parse(text)) == text
+    letter = DeadLetter(name="12", state=DeadLetterState.DEAD, reason="no")
+    assert Found("backend-agent", letter).address == Address("backend-agent", "12")
+
+
+def test_what_a_command_leaves_behind_is_readable_for_its_owner_only(state_dir: Path) -> None:
+    given_up(state_dir, "no bucket")
+    interlock("dead", "retry", "--all", "--as", "dana")
+    assert stat.S_IMODE((state_dir / f"{AGENT}.sqlite").stat().st_mode) == 0o600
