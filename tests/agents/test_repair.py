@@ -18,7 +18,6 @@ from interlock.agents.runtime_settings import RuntimeSettings
 from interlock.bus.bus import Bus
 from interlock.bus.store.audit import verify_chain
 from interlock.bus.store.sqlite import SqliteStore
-from interlock.protocol.catalogue import Catalogue
 from interlock.protocol.errors import PermanentError, TransientError
 from interlock.protocol.ids import new_id
 from interlock.protocol.message import ANY, Effect, Message, Request, Route
@@ -57,19 +56,19 @@ class Demolition(
     text: ShortText
 
 
-PRESENT = CATALOGUE.with_messages(Demolition)
-LATER = CATALOGUE.with_messages(Novelty)
-
-
 class Library:
     """An agent that cannot read, until it is repaired."""
 
-    def __init__(self, catalogue: Catalogue = PRESENT) -> None:
-        self.agent = Agent(AGENT, catalogue=catalogue)
+    def __init__(self) -> None:
+        self.agent = Agent(AGENT, catalogue=CATALOGUE)
         self.is_repaired = False
         self.agent.on(self.read)
 
-    async def read(self, message: Question | Novelty | Demolition, context: Context) -> Answer:
+    def learn(self) -> None:
+        """Become the release that knows what is new."""
+        self.agent.handle(Novelty, self.read)
+
+    async def read(self, message: Question | Demolition, context: Context) -> Answer:
         if message.text == "later":
             raise TransientError("the shelf is being dusted")
         if not self.is_repaired and "mended" not in message.text:
@@ -313,7 +312,8 @@ async def test_a_parked_message_is_taken_in_by_a_release_that_knows_it(tmp_path:
             (outcome,) = await desk.order(RepairAction.RETRY, letter.name)
             assert outcome.outcome is RepairOutcome.REFUSED
             assert "unknown_type" in outcome.detail
-        later = Library(LATER)
+        later = Library()
+        later.learn()
         later.is_repaired = True
         place.replace_agent(later.agent)
         async with place.running() as (_, store):
