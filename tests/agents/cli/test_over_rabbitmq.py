@@ -168,8 +168,12 @@ def test_a_sender_that_may_not_say_it_is_refused(sender: str, code: int, message
     assert message in result.stderr
 
 
-async def test_tail_shows_what_matches_until_its_limit(broker: PrivateBroker) -> None:
-    async with tailing(broker, "backend-agent.#", "--limit", "1", "--json") as process:
+@pytest.mark.parametrize(
+    "asked_for",
+    [("backend-agent.#",), ("--issue", "PROJ-140", "--type", "infrastructure_ready", "--to", "backend-agent")],
+)
+async def test_tail_shows_what_matches_until_its_limit(broker: PrivateBroker, asked_for: tuple[str, ...]) -> None:
+    async with tailing(broker, *asked_for, "--limit", "1", "--json") as process:
         await run_process("send", MESSAGES / "infrastructure_ready.json", settings=settings(broker, "devops-agent"))
         lines = (await printed(process)).splitlines()
         assert await process.wait() == 0

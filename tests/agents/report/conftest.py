@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 from pydantic import JsonValue
 
-from interlock.agents.report import Broker, Report, Run, Ticket
+from interlock.agents.report.report import Broker, Report, Run
+from interlock.agents.report.ticket import Ticket
 from interlock.agents.systems.jira.issue import Comment, HistoryEntry, Issue
 from interlock.bus.store.records import ApprovalRow, ApprovalState, AuditEntry, AuditRow
 from interlock.protocol import Envelope

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from interlock.agents.report import Report, write
+from interlock.agents.report.folder import write
+from interlock.agents.report.report import Report
 from interlock.protocol import UsageError
 from interlock.protocol.recording import read
 

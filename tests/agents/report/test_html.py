@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from interlock.agents.report import Report, Run, Ticket
 from interlock.agents.report.html import page
+from interlock.agents.report.report import Report, Run
+from interlock.agents.report.ticket import Ticket
 from interlock.agents.systems.jira.issue import Issue
 from interlock.protocol.values import CheckVerdict
 

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from interlock.agents.report import Narrator, Report, write
+from interlock.agents.report.folder import write
+from interlock.agents.report.narration import Narrator
+from interlock.agents.report.report import Report
 from interlock.protocol import Envelope
 from interlock.protocol.message import Message
 from interlock.protocol.messages.approval import ApprovalRefused

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from interlock.agents.report import Report, Run, Ticket
+from interlock.agents.report.report import Report, Run
+from interlock.agents.report.ticket import Ticket
 from interlock.bus.store.records import ApprovalRow, ApprovalState, AuditRow
 from interlock.protocol import Envelope, encode
 from interlock.protocol.ids import derived_id

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, reject, settings
 from hypothesis import strategies as st
 
-from interlock.agents.report import Narrator
+from interlock.agents.report.narration import Narrator
 from interlock.agents.report.sequence import sequence
 from interlock.agents.report.telling import telling
 from interlock.protocol import CATALOGUE, InvalidMessageError, Message, decode

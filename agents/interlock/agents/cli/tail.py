@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["app"]
 
 import re
+from collections.abc import Mapping
 from typing import Annotated
 
 import anyio
@@ -13,18 +14,27 @@ import typer
 from interlock.agents.cli.broker import connected
 from interlock.agents.cli.options import JsonOption, settings_of
 from interlock.agents.cli.output import Output, reporting
+from interlock.agents.cli.watch import Watch
+from interlock.agents.report.tone import Tone
 from interlock.agents.settings import Settings
 from interlock.bus.clock import Clock, SystemClock
 from interlock.bus.transport import Delivery
+from interlock.protocol.catalogue import Catalogue
 from interlock.protocol.codec import decode
-from interlock.protocol.envelope import Envelope
+from interlock.protocol.discovery import installed_catalogue
 from interlock.protocol.errors import InvalidMessageError, UsageError
-from interlock.protocol.message import Message
 from interlock.protocol.roles import CONSOLE
+from interlock.protocol.selection import Selection
 
 app = typer.Typer()
 
 _PATTERN = re.compile(r"(\*|#|[A-Za-z0-9_-]+)(\.(\*|#|[A-Za-z0-9_-]+))*")
+_STYLES: Mapping[Tone, str] = {
+    Tone.REQUEST: "bold",
+    Tone.REPLY: "green",
+    Tone.EVENT: "magenta",
+    Tone.TROUBLE: "bold red",
+}
 
 
 @app.command()
@@ -33,47 +43,65 @@ def tail(
     pattern: Annotated[
         str, typer.Argument(metavar="PATTERN", help="Of <to>.<type>; * is one word, # any number.")
     ] = "#",
+    conversations: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--conversation", "--issue", metavar="ID", help="Only this conversation, or Jira issue. Repeatable."
+        ),
+    ] = None,
+    types: Annotated[
+        list[str] | None, typer.Option("--type", metavar="TYPE", help="Only messages of this type. Repeatable.")
+    ] = None,
+    sender: Annotated[str | None, typer.Option("--from", metavar="NAME", help="Only what this agent says.")] = None,
+    receiver: Annotated[str | None, typer.Option("--to", metavar="NAME", help="Only what this agent is told.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Heartbeats as well.")] = False,
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="End after this many messages.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show messages as they are sent, from now on, until interrupted.
+    """Show messages as they are sent, from now on, until interrupted: who says what to whom, and what it is about.
 
     Example: interlock tail '*.infrastructure_ready'. With --json each line of standard output is one envelope.
     """
     with reporting(as_json=as_json) as output:
         if not _PATTERN.fullmatch(pattern):
             raise UsageError(f"'{pattern}' is no pattern of words and dots, like 'qa-agent.#' or '*.plan_ready'")
-        anyio.run(_follow, pattern, limit, settings_of(context), SystemClock(), output)
+        watch = Watch(
+            Selection.of(conversations=conversations or (), types=types or ()),
+            sender=sender,
+            receiver=receiver,
+            heartbeats=everything or "agent_heartbeat" in pattern,
+        )
+        anyio.run(_follow, pattern, watch, limit, settings_of(context), SystemClock(), output)
 
 
-async def _follow(pattern: str, limit: int | None, settings: Settings, clock: Clock, output: Output) -> None:
-    seen = 0
+async def _follow(
+    pattern: str, watch: Watch, limit: int | None, settings: Settings, clock: Clock, output: Output
+) -> None:
+    catalogue = installed_catalogue()
+    shown = 0
     async with (
         connected(settings, identity=CONSOLE, clock=clock) as transport,
         transport.observe(pattern) as deliveries,
     ):
         output.note(f"following '{pattern}' on {await transport.broker_version()}")
         async for delivery in deliveries:
-            _show(delivery, output)
-            seen += 1
-            if seen == limit:
+            shown += _show(delivery, watch, catalogue, output)
+            if shown == limit:
                 return
 
 
-def _show(delivery: Delivery, output: Output) -> None:
+def _show(delivery: Delivery, watch: Watch, catalogue: Catalogue, output: Output) -> bool:
+    """Show a message that is meant; returns whether it is."""
     try:
-        envelope = decode(delivery.body)
+        envelope = decode(delivery.body, catalogue=catalogue)
     except InvalidMessageError as error:
         output.note(f"{delivery.routing_key} from {delivery.sender or 'nobody known'}: cannot be decoded, {error}")
-        return
+        return not watch.is_selective
+    if not watch.admits(envelope):
+        return False
     if output.as_json:
         output.line(envelope.model_dump(mode="json", by_alias=True, exclude_none=True))
     else:
-        output.say(_line(envelope))
-
-
-def _line(envelope: Envelope[Message]) -> str:
-    at = envelope.sent_at.astimezone().strftime("%H:%M:%S")
-    issue = getattr(envelope.payload, "jira_issue", None)
-    about = issue if isinstance(issue, str) else f"conversation {envelope.conversation_id}"
-    return f"{at} {envelope.sender} -> {envelope.receiver} {envelope.type} {about} {envelope.id}"
+        told = watch.tell(envelope)
+        output.say(told.text, style=_STYLES[told.tone])
+    return True

@@ -1,8 +1,4 @@
-"""What a run of a change leaves behind: a page, a JSON object, a recording, and the lines on the terminal."""
+"""What a run of a change leaves behind: a page, a JSON object, a recording, and the lines on the terminal.
 
-from interlock.agents.report.folder import ReportFiles, write
-from interlock.agents.report.narration import Narrator
-from interlock.agents.report.report import Broker, Report, Run
-from interlock.agents.report.ticket import Ticket
-
-__all__ = ["Broker", "Narrator", "Report", "ReportFiles", "Run", "Ticket", "write"]
+Import from its modules: those that tell a message in words need nothing else of it.
+"""

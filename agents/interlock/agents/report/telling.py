@@ -42,6 +42,7 @@ from interlock.protocol.messages.provisioning import (
     VerificationRequest,
     VerificationResult,
 )
+from interlock.protocol.messages.repair import DeadLettersReport, RepairOutcome, RepairRequest, RepairResult
 from interlock.protocol.messages.task import (
     DeadlineExceeded,
     InputProvided,
@@ -153,6 +154,13 @@ def _of_people(message: Message) -> str:
             return ", ".join(fact.field for fact in message.missing)
         case InputProvided():
             return ", ".join(message.answers)
+        case DeadLettersReport():
+            return counted(len(message.letters), "letter")
+        case RepairRequest():
+            return f"{message.action} {', '.join(message.letters)} by {message.by}"
+        case RepairResult():
+            done = sum(outcome.outcome is RepairOutcome.DONE for outcome in message.outcomes)
+            return f"{done} of {len(message.outcomes)} repaired"
         case _:
             return ""
 
