@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check format bench faults
+.PHONY: help demo setup test check docs reference format bench faults
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -28,6 +28,16 @@ check: $(INSTALLED) ## Check format, lint, types, layers, schemas, deployment an
 	$(BIN)/lint-imports
 	$(BIN)/interlock schemas check schemas --package interlock --recordings tests/recordings
 	@deploy/check.sh $(BIN)
+	@deploy/site/build.sh $(BIN)
+
+docs: $(INSTALLED) ## Build the documentation as a site, into build/site
+	@deploy/site/build.sh $(BIN)
+
+reference: $(INSTALLED) ## Write the pages that follow from the code: messages, settings, commands, errors
+	PYTHONPATH=tests $(BIN)/python -m docs.message_reference > build/messages.md && mv build/messages.md docs/messages.md
+	PYTHONPATH=tests $(BIN)/python -m docs.settings_reference
+	PYTHONPATH=tests $(BIN)/python -m docs.command_reference
+	PYTHONPATH=tests $(BIN)/python -m docs.error_reference
 
 format: $(INSTALLED) ## Format the code and repair what the linter can
 	$(BIN)/ruff format $(CODE)

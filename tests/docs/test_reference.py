@@ -6,10 +6,15 @@ import re
 
 import pytest
 
+from docs.command_reference import DOCUMENT as COMMANDS
+from docs.command_reference import command_reference
+from docs.error_reference import DOCUMENT as ERRORS
+from docs.error_reference import error_reference
 from docs.message_reference import message_reference
 from docs.settings_reference import DOCUMENT, settings_reference, table_of
 from docs.snippets import ROOT
 from interlock.agents.cli.output import ExitCode
+from interlock.protocol.errors import RejectionCode
 
 MESSAGES = ROOT / "docs" / "messages.md"
 
@@ -34,3 +39,18 @@ def test_the_settings_are_those_of_the_code() -> None:
 @pytest.mark.parametrize("code", ExitCode)
 def test_every_exit_code_is_documented(code: ExitCode) -> None:
     assert f"| {code.value} |" in DOCUMENT.read_text()
+
+
+def test_the_commands_are_those_of_the_command_line() -> None:
+    assert COMMANDS.read_text() == command_reference(), "run: make reference"
+
+
+def test_the_errors_are_those_of_the_code() -> None:
+    assert ERRORS.read_text() == error_reference(), "run: make reference"
+
+
+@pytest.mark.parametrize("code", RejectionCode)
+def test_every_rejection_code_says_what_it_means(code: RejectionCode) -> None:
+    row = next(line for line in ERRORS.read_text().splitlines() if line.startswith(f"| `{code}` |"))
+
+    assert row.endswith(". |")

@@ -25,11 +25,15 @@ class ExitCode(IntEnum):
     """What a command tells the shell; stable, so that scripts may rely on it."""
 
     OK = 0
+    """Done."""
     FAILURE = 1
+    """It failed; also: something is not valid, refused, or differs."""
     USAGE = 2
+    """Wrong arguments or settings; nothing was tried."""
     ENDED_OTHERWISE = 3
     """In good order, but not with what was asked for: declined, expired, waiting for input or approval."""
     INTERRUPTED = 130
+    """By Ctrl-C."""
 
 
 def harmless(text: str) -> str:
