@@ -45,24 +45,24 @@ def _write(file: Path, content: str) -> None:
 
 
 def _databases(passwords: dict[str, str]) -> str:
-    """Return the roles and the database: one owner, who migrates, and a role for each agent, who reads and writes."""
-    agents = [name for name in passwords if name != _OWNER]
-    roles = [f"CREATE ROLE \"{name}\" LOGIN PASSWORD '{password}';" for name, password in passwords.items()]
-    named = ", ".join(f'"{name}"' for name in agents)
-    return "\n".join(
-        [
-            *roles,
-            f'CREATE DATABASE "{_DATABASE}" OWNER "{_OWNER}";',
-            f'REVOKE ALL ON DATABASE "{_DATABASE}" FROM PUBLIC;',
-            f'GRANT CONNECT ON DATABASE "{_DATABASE}" TO {named};',
-            f'\\connect "{_DATABASE}"',
-            f'GRANT USAGE, CREATE ON SCHEMA public TO "{_OWNER}";',
-            f"GRANT USAGE ON SCHEMA public TO {named};",
-            f'ALTER DEFAULT PRIVILEGES FOR ROLE "{_OWNER}" GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {named};',
-            f'ALTER DEFAULT PRIVILEGES FOR ROLE "{_OWNER}" GRANT USAGE, SELECT ON SEQUENCES TO {named};',
-            "",
-        ]
-    )
+    """Return roles and database: one owner, who migrates, and for each agent a schema in which it reads and writes."""
+    statements = [f"CREATE ROLE \"{name}\" LOGIN PASSWORD '{password}';" for name, password in passwords.items()]
+    statements += [
+        f'CREATE DATABASE "{_DATABASE}" OWNER "{_OWNER}";',
+        f'REVOKE ALL ON DATABASE "{_DATABASE}" FROM PUBLIC;',
+        f'\\connect "{_DATABASE}"',
+    ]
+    for name in passwords:
+        if name != _OWNER:
+            defaults = f'ALTER DEFAULT PRIVILEGES FOR ROLE "{_OWNER}" IN SCHEMA "{name}" GRANT'
+            statements += [
+                f'GRANT CONNECT ON DATABASE "{_DATABASE}" TO "{name}";',
+                f'CREATE SCHEMA "{name}" AUTHORIZATION "{_OWNER}";',
+                f'GRANT USAGE ON SCHEMA "{name}" TO "{name}";',
+                f'{defaults} SELECT, INSERT, UPDATE, DELETE ON TABLES TO "{name}";',
+                f'{defaults} USAGE, SELECT ON SEQUENCES TO "{name}";',
+            ]
+    return "\n".join(statements) + "\n"
 
 
 if __name__ == "__main__":

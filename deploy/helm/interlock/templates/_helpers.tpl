@@ -28,7 +28,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- /* The operator's service leads to whichever node is ready; a connection that breaks finds another one there. */ -}}
 {{- define "interlock.brokerUrl" -}}
 {{- if not .Values.broker.create }}{{ .Values.broker.url }}
-{{- else if .Values.broker.tls.enabled }}amqps://{{ include "interlock.broker" . }}.{{ .Release.Namespace }}.svc:5671/interlock
+{{- else if .Values.broker.tls.enabled }}amqps://{{ include "interlock.broker" . }}.{{ .Release.Namespace }}.svc:5671/interlock?cafile=/etc/interlock-ca/ca.crt
 {{- else }}amqp://{{ include "interlock.broker" . }}.{{ .Release.Namespace }}.svc:5672/interlock
 {{- end }}
 {{- end }}
@@ -72,10 +72,6 @@ capabilities:
   value: /run/secrets/interlock
 - name: INTERLOCK_BROKER_URL
   value: {{ include "interlock.brokerUrl" . | quote }}
-{{- if .Values.broker.tls.enabled }}
-- name: SSL_CERT_FILE
-  value: /etc/interlock-ca/ca.crt
-{{- end }}
 {{- end }}
 
 {{- define "interlock.mounts" -}}
