@@ -16,6 +16,9 @@ from pathlib import Path
 import anyio
 
 from interlock.bus.clock import SystemClock
+from interlock.bus.store.opening import is_shared
+from interlock.bus.store.port import Store
+from interlock.bus.store.postgres.store import PostgresStore
 from interlock.bus.store.records import Claim, Commit, EffectState, InboxMessage, OutboxMessage, WorkflowRow
 from interlock.bus.store.sqlite import SqliteStore
 
@@ -52,7 +55,7 @@ class World:
         return self._path.exists() and key in self._path.read_text().split()
 
 
-async def work(store: SqliteStore, claim: Claim, world: World, reach: Callable[[str], None]) -> None:
+async def work(store: Store, claim: Claim, world: World, reach: Callable[[str], None]) -> None:
     """Handle one message: an effect under its key, then state, answer and done mark together."""
     reach("claimed")
     key = f"effect-{claim.message.message_id}"
@@ -73,7 +76,7 @@ async def work(store: SqliteStore, claim: Claim, world: World, reach: Callable[[
     reach("finished")
 
 
-async def relay(store: SqliteStore, sent: World, reach: Callable[[str], None]) -> None:
+async def relay(store: Store, sent: World, reach: Callable[[str], None]) -> None:
     """Publish into a file; at least once."""
     waiting = await store.unsent(limit=99)
     for message in waiting:
@@ -83,21 +86,34 @@ async def relay(store: SqliteStore, sent: World, reach: Callable[[str], None]) -
     reach("marked")
 
 
+async def claimed(store: Store, lease: float) -> tuple[Claim, ...]:
+    """Claim some; a killed replica's leases are waited for."""
+    while True:
+        claims = await store.claim(limit=3, lease=lease)
+        if claims or not (await store.counts()).leased:
+            return claims
+        await anyio.sleep(0.05)
+
+
 async def main(database: str, world: str, point: str, passing: int, offered: Sequence[str]) -> None:
     """Offer the messages twice, and work until nothing is left."""
     reach = deadly(point, passing)
-    store = await SqliteStore.open(database, agent="devops-agent", clock=SystemClock(), fail_point=reach)
+    lease = 1.0 if is_shared(database) else 60.0
+    opening = PostgresStore.open if is_shared(database) else SqliteStore.open
+    store = await opening(database, agent="devops-agent", clock=SystemClock(), fail_point=reach)
     print("open", flush=True)
     for number in (*offered, *offered):
         conversation = f"c{int(number) % CONVERSATIONS}"
         await store.receive(InboxMessage(number, "coordinator", "work", conversation, b"{}", datetime.now(UTC)))
         reach("received")
-    while claims := await store.claim(limit=3, lease=60.0):
+    while claims := await claimed(store, lease):
         async with anyio.create_task_group() as workers:
             for claim in claims:
                 workers.start_soon(work, store, claim, World(Path(world)), reach)
         await relay(store, World(Path(f"{world}.sent")), reach)
-    await relay(store, World(Path(f"{world}.sent")), reach)
+    while (await store.counts()).unsent:  # a killed replica leads for ten seconds more
+        await relay(store, World(Path(f"{world}.sent")), reach)
+        await anyio.sleep(0.01)
     await store.aclose()
 
 

@@ -45,6 +45,7 @@ _COMMANDS = {
     "approvals": _Entry("approvals", "See what waits for a person, and decide."),
     "dead": _Entry("dead", "See messages that were given up or refused, and repair them."),
     "schemas": _Entry("schemas", "See what changed in the messages, and whom it breaks."),
+    "store": _Entry("store", "Migrate, check and move the agents' stores."),
 }
 
 

@@ -39,8 +39,11 @@ def begin(
         raise LeaseLostError(
             f"effect {key} was begun under fence {known['fence']}, {fence} is stale: drop this attempt"
         )
-    if known["state"] == EffectState.STARTED and begins > began:
-        connection.execute("UPDATE effect SET state = 'unknown' WHERE key = ?", (key,))
+    if known["state"] in {EffectState.STARTED, EffectState.UNKNOWN} and begins > began:
+        # Under the new fence: the attempt that left it may still be alive, in another replica, and ask again.
+        connection.execute(
+            "UPDATE effect SET state = 'unknown', epoch = ?, fence = ? WHERE key = ?", (epoch, fence, key)
+        )
         known = _row(connection, key)
         assert known is not None, "it was just updated"
     return _effect(known), False

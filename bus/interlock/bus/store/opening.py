@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["is_shared", "open_reader", "open_store"]
+__all__ = ["address_of", "is_shared", "open_reader", "open_store"]
 
 import os
 from urllib.parse import quote
@@ -11,6 +11,7 @@ from interlock.bus.clock import Clock
 from interlock.bus.store.reading import StoreReader
 from interlock.bus.store.sql import SqlStore
 from interlock.bus.store.sqlite import SqliteStore
+from interlock.protocol.errors import UsageError
 
 
 def is_shared(address: str | os.PathLike[str]) -> bool:
@@ -28,9 +29,12 @@ async def open_store(address: str | os.PathLike[str], *, agent: str, clock: Cloc
     """
     if not is_shared(address):
         return await SqliteStore.open(address, agent=agent, clock=clock)
-    from interlock.bus.store.postgres.store import PostgresStore  # the driver is an optional dependency
+    try:
+        from interlock.bus.store.postgres.store import PostgresStore  # the driver is an optional dependency
+    except ModuleNotFoundError as error:
+        raise UsageError(f"a store in PostgreSQL needs {error.name}: install interlock[postgres]") from error
 
-    return await PostgresStore.open(_of(address, agent), agent=agent, clock=clock)
+    return await PostgresStore.open(address_of(address, agent), agent=agent, clock=clock)
 
 
 def open_reader(address: str | os.PathLike[str], *, agent: str) -> StoreReader:
@@ -40,9 +44,10 @@ def open_reader(address: str | os.PathLike[str], *, agent: str) -> StoreReader:
     from interlock.bus.store.postgres.address import PostgresAddress  # as above
     from interlock.bus.store.postgres.reading import PostgresReading
 
-    where = PostgresAddress(_of(address, agent), agent)
+    where = PostgresAddress(address_of(address, agent), agent)
     return StoreReader(PostgresReading(where), dialect="postgresql", name=str(where))
 
 
-def _of(address: str | os.PathLike[str], agent: str) -> str:
+def address_of(address: str | os.PathLike[str], agent: str) -> str:
+    """Return an address with the agent's name in the place of `{agent}`."""
     return str(address).replace("{agent}", quote(agent, safe=""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Store"]
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -202,7 +202,7 @@ class Store(Protocol):
         """
         ...
 
-    def changes(self) -> AsyncIterator[None]:
+    def changes(self) -> AsyncGenerator[None]:
         """Tell of what other processes may have written to the store; ends at once when no other can.
 
         A hint that may come late, for nothing or not at all: whoever waits looks by themselves from time to time.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["SqlStore"]
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -246,7 +246,7 @@ class SqlStore:
             total += sum(pruned)
         return total
 
-    async def changes(self) -> AsyncIterator[None]:
+    async def changes(self) -> AsyncGenerator[None]:
         """Tell of what other processes write; here there are none."""
         for _ in ():
             yield

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["SqliteDatabase", "SqliteStore"]
+__all__ = ["OwnedFile", "SqliteDatabase", "SqliteStore", "own_file"]
 
 import os
 import sqlite3
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -69,14 +70,27 @@ class SqliteDatabase:
         self.connection.close()
 
 
+class OwnedFile(SqliteDatabase):
+    """A file that no other process can have open for writing, until it is closed."""
+
+    def __init__(self, connection: sqlite3.Connection, *, lock: FileLock, epoch: int) -> None:
+        super().__init__(connection)
+        self._lock = lock
+        self.epoch = epoch
+
+    def close(self) -> None:
+        """Close the file and let the next owner in."""
+        super().close()
+        self._lock.release()
+
+
 class SqliteStore(SqlStore):
     """A store in a file, which no other process can have open for writing."""
 
-    def __init__(self, writer: Writer, *, path: Path, lock: FileLock, agent: str, epoch: int, clock: Clock) -> None:
+    def __init__(self, writer: Writer, *, path: Path, agent: str, epoch: int, clock: Clock) -> None:
         """Take over what `open` has prepared."""
         super().__init__(writer, agent=agent, replica=None, epoch=epoch, clock=clock)
         self._path = path
-        self._lock = lock
 
     def __repr__(self) -> str:
         return f"SqliteStore({str(self._path)!r}, agent={self._agent!r}, epoch={self._epoch})"
@@ -91,31 +105,31 @@ class SqliteStore(SqlStore):
         is another agent's or a later release's, StoreUnavailableError when it cannot be opened.
         """
         file = Path(path)
-        try:
-            lock = FileLock.acquire(file)
-        except OSError as error:
-            raise StoreUnavailableError(f"the store {file} cannot be opened: {error.strerror}") from error
-        try:
-            database, epoch = await anyio.to_thread.run_sync(_prepare, file, agent, to_micros(clock.now()))
-        except BaseException:
-            lock.release()
-            raise
-        writer = Writer(database, name=str(file), fail_point=fail_point)
-        return cls(writer, path=file, lock=lock, agent=agent, epoch=epoch, clock=clock)
+        owned = await anyio.to_thread.run_sync(partial(own_file, file, agent=agent, now=to_micros(clock.now())))
+        writer = Writer(owned, name=str(file), fail_point=fail_point)
+        return cls(writer, path=file, agent=agent, epoch=owned.epoch, clock=clock)
 
     @property
     def epoch(self) -> int:
         """How often the file has been opened."""
         return self._epoch
 
-    async def aclose(self) -> None:
-        """Write what is queued, close the file and let the next owner in."""
-        await super().aclose()
-        self._lock.release()
+
+def own_file(path: Path, *, agent: str, now: int) -> OwnedFile:
+    """Become the owner of a file; raises as `SqliteStore.open` does. `now` is in microseconds."""
+    try:
+        lock = FileLock.acquire(path)
+    except OSError as error:
+        raise StoreUnavailableError(f"the store {path} cannot be opened: {error.strerror}") from error
+    try:
+        return _prepared(path, lock, agent, now)
+    except BaseException:
+        lock.release()
+        raise
 
 
-def _prepare(path: Path, agent: str, now: int) -> tuple[SqliteDatabase, int]:
-    """Open and migrate the file, and begin a new epoch; returns the database and the epoch."""
+def _prepared(path: Path, lock: FileLock, agent: str, now: int) -> OwnedFile:
+    """Open and migrate the file, and begin a new epoch."""
     try:
         # Readable for its owner only; SQLite gives the same rights to the files that it puts beside it.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -137,4 +151,4 @@ def _prepare(path: Path, agent: str, now: int) -> tuple[SqliteDatabase, int]:
     except BaseException:
         connection.close()
         raise
-    return database, epoch
+    return OwnedFile(connection, lock=lock, epoch=epoch)

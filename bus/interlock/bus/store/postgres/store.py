@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["PostgresStore", "migrate_schema"]
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, Self
 
 import anyio
@@ -63,7 +63,7 @@ class PostgresStore(SqlStore):
         writer = Writer(database, name=str(address), fail_point=fail_point)
         return cls(writer, address=address, agent=agent, replica=replica, epoch=epoch, clock=clock)
 
-    async def changes(self) -> AsyncIterator[None]:
+    async def changes(self) -> AsyncGenerator[None]:
         """Tell of what other replicas have committed, and of a connection that is there again."""
         while True:
             news = _News(self._replica)
@@ -118,7 +118,8 @@ def migrate_schema(url: str, *, agent: str, now: int) -> tuple[Revision, ...]:
     database = PostgresDatabase(address, announcer="")
     try:
         database.begin()
-        database.execute(f"CREATE SCHEMA IF NOT EXISTS {address.schema}")
+        if database.execute("SELECT 1 FROM pg_namespace WHERE nspname = ?", (agent,)).fetchone() is None:
+            database.execute(f"CREATE SCHEMA {address.schema}")  # a right that whoever finds it made does not need
         database.commit()
         return migrate(database, dialect="postgresql", now=now)
     except PostgresDatabase.errors as error:
