@@ -54,7 +54,7 @@ class PostgresAddress:
         try:
             return await asyncpg.connect(
                 self.url,
-                timeout=5.0,
+                timeout=5,
                 command_timeout=20.0,
                 server_settings={
                     "application_name": f"interlock {self.agent}",

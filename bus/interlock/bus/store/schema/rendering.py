@@ -47,7 +47,8 @@ def render(revisions: tuple[Revision, ...], *, dialect: str, before: str | None)
     last = revisions[-1].id
 
     def upgrade(revision: Any, _context: MigrationContext) -> Any:
-        return script._upgrade_revs(last, revision)
+        # What alembic's own `upgrade` calls here; there is no public name for it.
+        return script._upgrade_revs(last, revision)  # pyright: ignore[reportPrivateUsage]
 
     written = _Statements()
     environment = EnvironmentContext(
