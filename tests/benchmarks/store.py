@@ -1,6 +1,7 @@
 """Prints how much sharing commits gains: the same work, grouped as the store does it, and with a commit per operation.
 
-Run it with `python tests/benchmarks/store.py`. Ratios of one run can be compared between machines, rates cannot.
+Run it with `python tests/benchmarks/store.py`, for SQLite and for a private PostgreSQL that waits for its disk. Ratios
+of one run can be compared between machines, rates cannot.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from interlock.bus.clock import SystemClock
+from interlock.bus.private_postgres import PrivatePostgres
+from interlock.bus.store.opening import open_store
 from interlock.bus.store.records import Claim, Commit, InboxMessage, OutboxMessage
-from interlock.bus.store.sqlite import SqliteStore
+from interlock.bus.store.sql import SqlStore
+from interlock.bus.store.upkeep import migrate
 
 SECONDS = 1.5
 BODY = b"x" * 450
@@ -23,7 +27,7 @@ BODY = b"x" * 450
 class Cycle:
     """Receive, claim, finish with an answer, mark sent: what one message costs the store."""
 
-    def __init__(self, store: SqliteStore, *, alone: bool) -> None:
+    def __init__(self, store: SqlStore, *, alone: bool) -> None:
         self._store = store
         self._alone = asyncio.Lock() if alone else None
         self.messages = 0
@@ -57,25 +61,35 @@ class Cycle:
             await self._store.mark_sent([answer.message_id])
 
 
-async def measure(in_flight: int, *, alone: bool) -> tuple[float, float]:
+async def measure(address: str, in_flight: int, *, alone: bool) -> tuple[float, float]:
     """Return messages per second and commits per message."""
-    with tempfile.TemporaryDirectory() as directory:
-        store = await SqliteStore.open(Path(directory) / "agent.db", agent="a", clock=SystemClock())
-        cycle = Cycle(store, alone=alone)
-        until = time.perf_counter() + SECONDS
-        await asyncio.gather(*(cycle.run(worker, until=until) for worker in range(in_flight)))
-        commits = store.statistics().commits
-        await store.aclose()
+    agent = f"a{in_flight}{alone}".lower()
+    address = address.replace("{agent}", agent)
+    await asyncio.to_thread(migrate, address, agent=agent, now=0)
+    store = await open_store(address, agent=agent, clock=SystemClock())
+    cycle = Cycle(store, alone=alone)
+    until = time.perf_counter() + SECONDS
+    await asyncio.gather(*(cycle.run(worker, until=until) for worker in range(in_flight)))
+    commits = store.statistics().commits
+    await store.aclose()
     return cycle.messages / SECONDS, commits / cycle.messages
 
 
 async def main() -> None:
-    """Print one line per number of messages in flight."""
+    """Print one line per store and number of messages in flight."""
+    with tempfile.TemporaryDirectory() as directory:
+        await compare("sqlite", f"{directory}/{{agent}}.db")
+        async with PrivatePostgres(Path(directory) / "server", durable=True) as server:
+            await compare("postgres", server.url())
+
+
+async def compare(name: str, address: str) -> None:
+    """Print a store's lines."""
     for in_flight in (1, 16, 256):
-        grouped, commits = await measure(in_flight, alone=False)
-        alone, _ = await measure(in_flight, alone=True)
+        grouped, commits = await measure(address, in_flight, alone=False)
+        alone, _ = await measure(address, in_flight, alone=True)
         print(
-            f"{in_flight:>4} in flight: grouped {grouped:>7.0f}/s, commit per operation {alone:>6.0f}/s, "
+            f"{name:>8}, {in_flight:>3} in flight: grouped {grouped:>7.0f}/s, commit per operation {alone:>6.0f}/s, "
             f"ratio {grouped / alone:>5.1f}, commits per message {commits:.3f}"
         )
 

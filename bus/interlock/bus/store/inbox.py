@@ -37,17 +37,12 @@ _CLAIMABLE = (
 
 
 def receive(connection: Connection, message: InboxMessage) -> Receipt:
-    """Insert a message unless its id is known, here or from before pruning."""
+    """Insert a message unless its id is known, here or from before pruning; a new one takes a single statement."""
     body_hash = hashlib.sha256(message.body).digest()
-    known = connection.execute(
-        "SELECT body_hash FROM inbox WHERE message_id = ?1 UNION ALL SELECT body_hash FROM seen WHERE message_id = ?1",
-        (message.message_id,),
-    ).fetchone()
-    if known is not None:
-        return Receipt.DUPLICATE if known["body_hash"] == body_hash else Receipt.CONFLICT
-    connection.execute(
+    inserted = connection.execute(
         "INSERT INTO inbox(message_id, sender, type, conversation_id, body, body_hash, reply_to, received_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT(message_id) DO NOTHING "
+        "RETURNING seq, (SELECT seen.body_hash FROM seen WHERE seen.message_id = ?1) AS seen",
         (
             message.message_id,
             message.sender,
@@ -58,8 +53,14 @@ def receive(connection: Connection, message: InboxMessage) -> Receipt:
             message.reply_to,
             to_micros(message.received_at),
         ),
-    )
-    return Receipt.NEW
+    ).fetchone()
+    if inserted is None:
+        known = connection.execute("SELECT body_hash FROM inbox WHERE message_id = ?", (message.message_id,)).fetchone()
+        return Receipt.DUPLICATE if known["body_hash"] == body_hash else Receipt.CONFLICT
+    if inserted["seen"] is None:
+        return Receipt.NEW
+    connection.execute("DELETE FROM inbox WHERE seq = ?", (inserted["seq"],))
+    return Receipt.DUPLICATE if inserted["seen"] == body_hash else Receipt.CONFLICT
 
 
 def reject(connection: Connection, *, body_hash: str, code: str, reason: str, now: int) -> None:
@@ -125,10 +126,7 @@ def renew(connection: Connection, claims: Sequence[Claim], *, until: int) -> tup
 
 def finish(connection: Connection, held: Claim, *, now: int) -> bool:
     """Mark a message done; returns False when this claim has done so before, and its answer was lost on the way."""
-    if _has_ended(connection, held, state="done"):
-        return False
-    _settle(connection, held, state="done", ended_at=now)
-    return True
+    return _end(connection, held, state="done", now=now)
 
 
 def retry(connection: Connection, held: Claim, *, not_before: int, error: str, now: int) -> None:
@@ -144,11 +142,10 @@ def release(connection: Connection, held: Claim) -> None:
 
 def bury(connection: Connection, held: Claim, *, error: str, now: int) -> bool:
     """Put a message among the dead; returns False when this claim has done so before."""
-    if _has_ended(connection, held, state="dead"):
-        return False
-    _settle(connection, held, state="dead", ended_at=now)
-    _blame(connection, held.seq, error=error, now=now)
-    return True
+    ended = _end(connection, held, state="dead", now=now)
+    if ended:
+        _blame(connection, held.seq, error=error, now=now)
+    return ended
 
 
 def void_leases(connection: Connection, *, now: int) -> int:
@@ -195,6 +192,19 @@ def prune(connection: Connection, *, older_than: int, limit: int) -> int:
     return len(rows)
 
 
+def _end(connection: Connection, held: Claim, *, state: str, now: int) -> bool:
+    try:
+        _settle(connection, held, state=state, ended_at=now)
+    except LeaseLostError:
+        again = connection.execute(
+            "SELECT 1 FROM inbox WHERE seq = ? AND fence = ? AND state = ?", (held.seq, held.fence, state)
+        )
+        if again.fetchone() is None:
+            raise
+        return False
+    return True
+
+
 def _settle(
     connection: Connection,
     held: Claim,
@@ -216,13 +226,6 @@ def _settle(
             f"message {held.message.message_id} is no longer held under fence {held.fence} (attempt {held.attempt}): "
             "its lease has ended; drop the result, the message is done or will be attempted again"
         )
-
-
-def _has_ended(connection: Connection, held: Claim, *, state: str) -> bool:
-    ended = connection.execute(
-        "SELECT 1 FROM inbox WHERE seq = ? AND fence = ? AND state = ?", (held.seq, held.fence, state)
-    )
-    return ended.fetchone() is not None
 
 
 def _void(connection: Connection, rows: Iterable[Row], *, error: str, now: int) -> None:
