@@ -20,6 +20,7 @@ from interlock.agents.cli.repairing import Workshop
 from interlock.bus.clock import SystemClock
 from interlock.protocol.errors import UsageError
 from interlock.protocol.messages.repair import RepairAction
+from interlock.protocol.roles import TEAM
 
 app = typer.Typer(help="What was given up or refused, and its repair.", no_args_is_help=True)
 
@@ -196,7 +197,8 @@ def _workshop(context: typer.Context, output: Output, timeout: float) -> Worksho
     def letter_box(agent: str) -> LetterBox:
         return LetterBox(agent, settings=settings, clock=clock, timeout=timeout, note=output.note)
 
-    return Workshop(letter_box, directory=settings.state_dir, clock=clock, output=output)
+    team = () if settings.store_url is None else TEAM  # a database does not say whose schemas are the team's
+    return Workshop(letter_box, directory=settings.state_dir, clock=clock, output=output, agents=team)
 
 
 def _selection(

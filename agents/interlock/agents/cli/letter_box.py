@@ -26,9 +26,9 @@ from interlock.bus.bus import Bus
 from interlock.bus.clock import Clock
 from interlock.bus.errors import BrokerUnavailableError, DeadlineExceededError, NotPermittedError, StoreBusyError
 from interlock.bus.store.lock import FileLock
+from interlock.bus.store.opening import is_shared, open_reader, open_store
 from interlock.bus.store.reading import StoreReader
 from interlock.bus.store.records import DeadRow, RejectionRow
-from interlock.bus.store.sqlite import SqliteStore
 from interlock.bus.transport import Transport
 from interlock.protocol.discovery import installed_catalogue
 from interlock.protocol.errors import InterlockError, PermanentError, UsageError
@@ -76,17 +76,29 @@ class LetterBox:
     def _file(self) -> Path:
         return self._settings.store_path(self.agent)
 
+    @property
+    def _address(self) -> str:
+        return self._settings.store_address(self.agent)
+
+    @property
+    def _is_shared(self) -> bool:
+        """Whether the store lets us in beside the agent's replicas, running or not."""
+        return is_shared(self._address)
+
+    def _reader(self) -> StoreReader:
+        return open_reader(self._address, agent=self.agent)
+
     async def report(self, request: DeadLettersRequest) -> DeadLettersReport:
         """Return what was asked for. Where the parking queue cannot be reached, the dead alone, and a note.
 
         Where the agent's store is here, the dead are read from it. Raises UsageError when there is no such letter, or
         nothing to read; what the bus raises where there is no store.
         """
-        if not self._file.is_file():
+        if not self._is_shared and not self._file.is_file():
             return await self._asked(request, DeadLettersReport)
         if request.name is not None and request.name.startswith("parked:"):
             return await self._parked(request)
-        with StoreReader.open(self._file) as reader:
+        with self._reader() as reader:
             dead = await DeadLetters(_Reading(reader), None, discreet=False).report(request)
         room = request.limit - len(dead.letters)
         if request.name is not None or not room:
@@ -102,7 +114,7 @@ class LetterBox:
         """Look into the parking queue: only its agent may, so it is asked while it runs."""
         if self._is_running():
             return await self._asked(request, DeadLettersReport)
-        with StoreReader.open(self._file) as reader:
+        with self._reader() as reader:
             return await DeadLetters(_Reading(reader), await self._as_agent(), discreet=False).report(request)
 
     async def repair(self, order: RepairRequest) -> RepairResult:
@@ -110,17 +122,18 @@ class LetterBox:
 
         Raises what the bus raises; UsageError when the store is not the agent's.
         """
-        if self._repairs is None and self._file.is_file() and not self._is_running():
-            needs_broker = any(name.startswith("parked:") for name in order.letters)
+        needs_broker = any(name.startswith("parked:") for name in order.letters)
+        beside = self._is_shared and not needs_broker
+        if self._repairs is None and (beside or (self._file.is_file() and not self._is_running())):
             self._repairs = await self._in_its_place(await self._as_agent() if needs_broker else None)
-        if self._repairs is not None:
+        if self._repairs is not None and (beside or not self._is_shared):
             return await self._repairs.carry_out(order, key=new_id())
         return await self._asked(order, RepairResult)
 
     async def _in_its_place(self, transport: Transport | None) -> Repairs | None:
         """Become the store's owner; None when the agent has started meanwhile."""
         try:
-            store = await SqliteStore.open(self._file, agent=self.agent, clock=self._clock)
+            store = await open_store(self._address, agent=self.agent, clock=self._clock)
         except StoreBusyError:
             return None
         self._stack.push_async_callback(store.aclose)
@@ -147,6 +160,8 @@ class LetterBox:
         return self._own
 
     def _is_running(self) -> bool:
+        if self._is_shared:
+            return True  # of replicas nobody can say; over the bus it shows
         try:
             FileLock.acquire(self._file).release()
         except StoreBusyError:

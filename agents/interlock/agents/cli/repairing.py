@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Workshop"]
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,10 +28,17 @@ class Workshop:
     """What a command does with dead letters; what it has done is said as it goes."""
 
     def __init__(
-        self, letter_box: Callable[[str], LetterBox], *, directory: Path, clock: Clock, output: Output
+        self,
+        letter_box: Callable[[str], LetterBox],
+        *,
+        directory: Path,
+        clock: Clock,
+        output: Output,
+        agents: Sequence[str] = (),
     ) -> None:
-        """`directory` is where agents' stores lie, when no agent is named."""
+        """Where the selection names no agent, `agents` are looked at, or those whose stores lie in `directory`."""
         self._letter_box = letter_box
+        self._agents = agents
         self._directory = directory
         self._clock = clock
         self._output = output
@@ -47,7 +54,7 @@ class Workshop:
         if selection.addresses:
             return await self._named(selection.addresses)
         found: list[Found] = []
-        for agent in selection.agents or sorted(path.stem for path in self._directory.glob("*.sqlite")):
+        for agent in selection.agents or self._agents or sorted(path.stem for path in self._directory.glob("*.sqlite")):
             async with self._letter_box(agent) as box:
                 report = await box.report(DeadLettersRequest(limit=_MORE_THAN_SHOWN))
             found += [Found(agent, letter) for letter in report.letters if selection.selects(letter)]
