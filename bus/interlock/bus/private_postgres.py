@@ -122,14 +122,27 @@ class PrivatePostgres:
 
         Raises UsageError when PostgreSQL is not installed, PermanentError with the server's log when it does not start.
         """
-        binaries = self._binaries or find_postgres()
         account = _account()
         home = self._home(account)
-        data = home / "data"
-        await self._initialise(binaries, data, account)
+        await self._initialise(self._binaries or find_postgres(), home / "data", account)
         self._port = _free_port()
-        log = home / "postgres.log"
-        self._process = _launch(self._command(binaries, data), log=log, account=account)
+        await self._serve(home, account)
+
+    async def restart(self) -> None:
+        """Let the server fail, and start it again over the same data, on the same port.
+
+        It stops at once, without a checkpoint ("immediate shutdown"), and recovers from its log as after a crash.
+        """
+        process = self._running()
+        process.send_signal(signal.SIGQUIT)
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(process.wait)
+        home = Path(self._temporary.name) if self._temporary else self._directory.resolve() / "postgres"
+        await self._serve(home, _account())
+
+    async def _serve(self, home: Path, account: pwd.struct_passwd | None) -> None:
+        binaries, log = self._binaries or find_postgres(), home / "postgres.log"
+        self._process = _launch(self._command(binaries, home / "data"), log=log, account=account)
         try:
             await self._await_ready(binaries, log)
         except BaseException:

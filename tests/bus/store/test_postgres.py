@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -14,10 +16,12 @@ import pytest
 from bus.store.harness import AGENT, PostgresHarness
 from interlock.bus.clock import SystemClock, VirtualClock
 from interlock.bus.errors import LeaseLostError
+from interlock.bus.private_postgres import PrivatePostgres
 from interlock.bus.store.audit import verify_chain
 from interlock.bus.store.opening import open_reader, open_store
 from interlock.bus.store.port import Store
 from interlock.bus.store.postgres.address import PostgresAddress
+from interlock.bus.store.postgres.database import PostgresDatabase
 from interlock.bus.store.postgres.store import PostgresStore, migrate_schema
 from interlock.bus.store.records import AuditEntry, Commit, EffectState, Receipt, TimerRow
 from interlock.bus.store.writer import StoreUnavailableError
@@ -284,3 +288,53 @@ def test_an_agents_name_in_the_url_is_its_own() -> None:
     address = PostgresAddress("postgresql://devops-agent:secret@db.example:5433/interlock?sslmode=require", AGENT)
     assert str(address) == "postgresql://db.example:5433/interlock, schema devops-agent"
     assert "secret" not in repr(address)
+
+
+async def test_a_server_that_failed_has_kept_what_it_confirmed(tmp_path: Path) -> None:
+    clock = SystemClock()
+    async with PrivatePostgres(tmp_path / "server", durable=True) as server:
+        harness = PostgresHarness(server)
+        store = await harness.open(clock)
+        confirmed: list[str] = []
+
+        async def offer(number: int) -> None:
+            with contextlib.suppress(StoreUnavailableError):
+                await store.receive(incoming(f"m{number}"))
+                confirmed.append(f"m{number}")
+                if len(confirmed) == 100:
+                    enough.set()
+
+        enough = anyio.Event()
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as offering:
+                for number in range(400):
+                    offering.start_soon(offer, number)
+                await enough.wait()
+                await server.restart()
+            while True:
+                try:
+                    known = [await store.receive(incoming(message_id)) for message_id in confirmed]
+                    break
+                except StoreUnavailableError:
+                    await anyio.sleep(0.1)  # it recovers
+        assert set(known) == {Receipt.DUPLICATE}
+        await store.aclose()
+
+
+async def test_a_replica_that_stalls_inside_a_transaction_holds_the_others_up_for_seconds_only(
+    postgres_harness: PostgresHarness, replicas: tuple[PostgresStore, PostgresStore]
+) -> None:
+    stalled = PostgresDatabase(PostgresAddress(postgres_harness.address, AGENT), announcer="")
+    await anyio.to_thread.run_sync(stalled.begin)
+    started = anyio.current_time()
+    with anyio.fail_after(60):
+        while True:
+            try:
+                assert await replicas[0].receive(incoming("m1")) is Receipt.NEW
+                break
+            except StoreUnavailableError:
+                continue  # its own patience with the lock may end first
+    assert anyio.current_time() - started < 30
+    with pytest.raises(PostgresDatabase.errors):
+        await anyio.to_thread.run_sync(stalled.commit)
+    await anyio.to_thread.run_sync(stalled.close)
