@@ -7,7 +7,7 @@ __all__ = ["Flow", "Hit", "Outcome", "coordinators_store"]
 import json
 import sys
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 import anyio
 from anyio.abc import Process
 
+from faults.cluster import NODES, nodes_by_role
 from faults.killing import BROKER, STATES, Kill, strike
 from interlock.agents.demo.cast import replicas_of
 from interlock.agents.sandbox.journal import Journal
@@ -43,7 +44,10 @@ class Hit:
     state: str
     """The change's, at that moment, or the write that had just been made."""
     recovery: float | None = None
-    """Seconds until the successor takes messages again; None when the flow ended before."""
+    """Seconds until the successor takes messages again, or, for a node of a cluster, until the change comes further.
+    None when the flow ended before."""
+    node: str | None = None
+    """Which node of a cluster it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +76,25 @@ class Outcome:
 class Flow:
     """`await Flow(folder, kills).play(deadline=…)`; the kills come one after the other."""
 
-    def __init__(self, folder: Path, kills: Sequence[Kill], *, at_writes: bool = False, replicas: int = 1) -> None:
-        """`at_writes` kills the devops agent, who alone changes the outside world, right after each change as well.
+    def __init__(
+        self,
+        folder: Path,
+        kills: Sequence[Kill],
+        *,
+        broker: str = "private",
+        at_writes: bool = False,
+        replicas: int = 1,
+    ) -> None:
+        """With `broker="cluster"` a kill may name a node by its role: see `nodes_by_role`.
 
-        More than one of `replicas` share their stores in PostgreSQL.
+        `at_writes` kills the devops agent, who alone changes the outside world, right after each change as well. More
+        than one of `replicas` share their stores in PostgreSQL.
         """
         self._replicas = replicas
         self._folder = folder
         self._kills = kills
+        self._broker = broker
+        self._roles: Mapping[str, str] = {}
         self._at_writes = at_writes
         self._hits: list[Hit] = []
         self._furthest = 0
@@ -90,7 +105,7 @@ class Flow:
         """Run the demonstration to its end, or for `deadline` seconds; nothing of it survives."""
         started = anyio.current_time()
         await anyio.Path(self._folder).mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "interlock.agents.cli", "demo", "--broker", "private", "--json"]
+        command = [sys.executable, "-m", "interlock.agents.cli", "demo", "--broker", self._broker, "--json"]
         command += ["--work", str(self._folder / "work"), "--report", str(self._folder / "report")]
         if self._replicas > 1:
             command += ["--store", "postgres", "--replicas", str(self._replicas)]
@@ -114,8 +129,11 @@ class Flow:
         )
 
     async def _kill_all(self, process: Process) -> None:
-        await _until(lambda: {*replicas_of(TEAM, self._replicas), BROKER} <= self._processes().keys())
+        brokers = {BROKER} if self._broker == "private" else set(NODES)
+        await _until(lambda: {*replicas_of(TEAM, self._replicas), *brokers} <= self._processes().keys())
         await anyio.sleep(_DECLARED)
+        if self._broker == "cluster":
+            self._roles = await nodes_by_role(self._folder / "work" / "broker")
         async with anyio.create_task_group() as recoveries:
             for kill in self._kills:
                 await _until(partial(self._has_come_to, kill.state))
@@ -152,10 +170,11 @@ class Flow:
 
     async def _kill(self, kill: Kill, process: Process) -> Hit:
         while True:
-            pid = self._processes()[kill.target]
+            target = self._roles.get(kill.target, kill.target)
+            pid = self._processes()[target]
             if strike(pid, parent=process.pid):
                 self._progress()
-                return Hit(kill, pid, self._state)
+                return Hit(kill, pid, self._state, node=target if kill.target in self._roles else None)
             await anyio.sleep(_LOOK)
 
     async def _time_recovery(self, hit: Hit, lives: int) -> None:
@@ -169,6 +188,8 @@ class Flow:
     def _lives(self, target: str) -> int:
         """Return how often this target has said so far, in its own log, that it is at work."""
         work = self._folder / "work"
+        if target in self._roles:
+            return self._progress()
         if target == BROKER:
             return (work / "broker" / "console.log").read_bytes().count(_BROKER_READY)
         return (work / f"{target}.log").read_bytes().count(_AGENT_READY)

@@ -160,8 +160,9 @@ class Bus:
         """Send a request and return its answer: one of `answers`, as in `isinstance`, or whatever it is without them.
 
         `deadline` is how many seconds the receiver has altogether, by default what the message declares; it travels
-        with the request. `timeout` is how many seconds of silence are borne: by default the deadline, or 30 s. The
-        receiver's acceptance and progress begin the silence anew and are given to `on_progress`.
+        with the request. `timeout` is how many seconds of silence are borne once the broker has the request, by default
+        the deadline, or 30 s; handing it over may take as long, or 30 s. The receiver's acceptance and progress begin
+        the silence anew and are given to `on_progress`.
 
         Any number of requests may wait at the same time; beyond `in_flight` of them, more are sent only as others end.
         An answer counts when it comes from whom was asked, in the request's conversation, and is declared

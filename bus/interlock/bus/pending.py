@@ -34,6 +34,8 @@ UnderWay: TypeAlias = TaskAccepted | TaskProgress
 OnProgress: TypeAlias = Callable[[UnderWay], Awaitable[None]]
 """Is given these in their order, in the task that waits for the answer."""
 
+_SENDING = 30.0
+
 LIFE_CYCLE = (
     DeadlineExceeded,
     InputRequired,
@@ -71,6 +73,11 @@ class PendingRequest:
     def left(self) -> float:
         """Seconds until it has waited for long enough."""
         return self._expires - self._clock.monotonic()
+
+    @property
+    def left_to_send(self) -> float:
+        """Seconds for handing it to the broker: among thousands that takes its time, and is nobody's silence."""
+        return min(self._deadline - self._clock.monotonic(), max(self._silence, _SENDING))
 
     @property
     def has_ended(self) -> bool:

@@ -11,7 +11,6 @@ __all__ = ["PrivateBroker", "find_server"]
 import asyncio
 import os
 import re
-import shutil
 import signal
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +21,8 @@ from urllib.parse import quote
 import anyio
 
 from interlock.bus.errors import BrokerUnavailableError
-from interlock.bus.private_node import SEARCH_PATH, PrivateNode
+from interlock.bus.port_mapper import PortMapper
+from interlock.bus.private_node import Membership, PrivateNode
 from interlock.bus.private_process import PrivateProcess
 from interlock.bus.rabbitmq.definitions import ADMIN, VHOST, Definitions
 from interlock.protocol.errors import UsageError
@@ -49,12 +49,21 @@ class PrivateBroker:
     The directory keeps its data between `stop` or `kill` and the next `start`, and is the caller's to remove.
     """
 
-    def __init__(self, directory: Path, *, definitions: Definitions, server: Path | None = None) -> None:
-        self._node = PrivateNode(directory)
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        definitions: Definitions,
+        server: Path | None = None,
+        membership: Membership | None = None,
+        name: str | None = None,
+    ) -> None:
+        """`membership` and `name` are for a node of a `PrivateCluster`, which also has the port mapper."""
+        self._node = PrivateNode(directory, membership=membership, name=name)
         self._definitions = definitions
         self._server = server
         self._broker: PrivateProcess | None = None
-        self._epmd: PrivateProcess | None = None
+        self._epmd = None if membership else PortMapper(directory, port=self._node.epmd_port)
 
     def __repr__(self) -> str:
         return f"PrivateBroker(directory={str(self._node.directory)!r}, port={self.port}, running={self.is_running})"
@@ -68,6 +77,16 @@ class PrivateBroker:
     ) -> None:
         with anyio.CancelScope(shield=True):
             await self.stop()
+
+    @property
+    def name(self) -> str:
+        """The Erlang node's name."""
+        return self._node.name
+
+    @property
+    def directory(self) -> Path:
+        """Where its data, its console and its `rabbitmqctl` are."""
+        return self._node.directory
 
     @property
     def port(self) -> int:
@@ -116,9 +135,10 @@ class PrivateBroker:
             )
         if self.is_running:
             return
-        self._node.write_files(self._definitions.to_json())
+        self._node.write_files(self._definitions.to_json(), control=server.with_name("rabbitmqctl"))
         try:
-            await self._start_epmd()
+            if self._epmd:
+                await self._epmd.start()
             started_at = self._node.console.stat().st_size if self._node.console.exists() else 0
             self._broker = await PrivateProcess.start(
                 [str(server)],
@@ -137,13 +157,15 @@ class PrivateBroker:
         if self._broker:
             self._broker.signal(signal.SIGCONT)
             await self._broker.stop(timeout=timeout)
-        await self._stop_epmd()
+        if self._epmd:
+            await self._epmd.stop()
 
     async def kill(self) -> None:
         """End it at once, as a power cut of the process would. Idempotent; the data stays."""
         if self._broker:
             await self._broker.kill()
-        await self._stop_epmd()
+        if self._epmd:
+            await self._epmd.stop()
 
     async def restart(self, *, timeout: float = 60.0) -> None:
         """Stop it gracefully and start it again on the same port with the same data."""
@@ -188,23 +210,6 @@ class PrivateBroker:
         """Let a frozen process go on (SIGCONT)."""
         if self._broker:
             self._broker.signal(signal.SIGCONT)
-
-    async def _start_epmd(self) -> None:
-        """Start a port mapper of our own: one that the VM starts would outlive it."""
-        epmd = shutil.which("epmd", path=SEARCH_PATH)
-        if epmd is None:
-            raise UsageError("Erlang's epmd is not installed beside rabbitmq-server; reinstall erlang-base")
-        await self._stop_epmd()
-        self._epmd = await PrivateProcess.start(
-            [epmd, "-port", str(self._node.epmd_port), "-address", "127.0.0.1"],
-            environment={"PATH": SEARCH_PATH},
-            directory=self._node.directory,
-            console=self._node.directory / "epmd.log",
-        )
-
-    async def _stop_epmd(self) -> None:
-        if self._epmd:
-            await self._epmd.kill()
 
     async def _wait_until_ready(self, broker: PrivateProcess, *, console_offset: int, timeout: float) -> None:
         with anyio.move_on_after(timeout):

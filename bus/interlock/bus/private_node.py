@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["SEARCH_PATH", "PrivateNode"]
+__all__ = ["SEARCH_PATH", "Membership", "PrivateNode"]
 
 import secrets
+import shlex
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from interlock.bus.private_process import free_port
@@ -13,13 +15,40 @@ SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where the node's own scripts look for programs."""
 
 
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What the nodes of one cluster have in common, and who they are."""
+
+    names: tuple[str, ...]
+    epmd_port: int = field(default_factory=free_port)
+    cookie: str = field(default_factory=lambda: secrets.token_hex(20), repr=False)
+    """Whoever knows it may command the nodes: secret."""
+
+    @classmethod
+    def of(cls, count: int) -> Membership:
+        """Return that of this many nodes, with names that nobody else has."""
+        cluster = secrets.token_hex(3)
+        return cls(tuple(f"interlock-{cluster}-{number}@localhost" for number in range(1, count + 1)))
+
+    def configuration(self) -> str:
+        """Return how the nodes find each other (rabbitmq.com/docs/cluster-formation); nothing for one alone."""
+        if len(self.names) == 1:
+            return ""
+        lines = ["cluster_formation.peer_discovery_backend = classic_config"]
+        lines += [f"cluster_formation.classic_config.nodes.{n} = {name}" for n, name in enumerate(self.names, start=1)]
+        return "\n".join(lines) + "\n"
+
+
 class PrivateNode:
     """A name, ports on 127.0.0.1 and a directory, the same over every restart."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, membership: Membership | None = None, name: str | None = None) -> None:
+        """`name` is one of the membership's; without either, the node is alone."""
         self.directory = directory
-        self.name = f"interlock-{secrets.token_hex(3)}@localhost"
-        self.port, self.epmd_port, self._distribution_port = free_port(), free_port(), free_port()
+        self._membership = membership or Membership.of(1)
+        self.name = name or self._membership.names[0]
+        self.port, self._distribution_port = free_port(), free_port()
+        self.epmd_port = self._membership.epmd_port
 
     def __repr__(self) -> str:
         return f"PrivateNode(name={self.name!r}, port={self.port})"
@@ -29,14 +58,17 @@ class PrivateNode:
         """The file that receives the node's output."""
         return self.directory / "console.log"
 
-    def write_files(self, definitions: str) -> None:
-        """Write the configuration, with the users and permissions that are loaded at every start."""
+    def write_files(self, definitions: str, *, control: Path) -> None:
+        """Write the configuration, with the users and permissions that are loaded at every start.
+
+        `control` is the installed `rabbitmqctl`.
+        """
         for name in ("home", "data", "log", "generated", "schema"):
             (self.directory / name).mkdir(parents=True, exist_ok=True)
         cookie = self.directory / "home" / ".erlang.cookie"
         if not cookie.exists():
             cookie.touch(mode=0o600)
-            cookie.write_text(secrets.token_hex(20))
+            cookie.write_text(self._membership.cookie)
             cookie.chmod(0o400)
         (self.directory / "enabled_plugins").write_text("[].\n")
         loaded = self.directory / "definitions.json"
@@ -48,8 +80,16 @@ class PrivateNode:
             "log.console = true\n"
             "log.console.level = info\n"
             "log.file = false\n"
-            f"load_definitions = {loaded}\n"
+            f"load_definitions = {loaded}\n" + self._membership.configuration()
         )
+        self._write_control(control)
+
+    def _write_control(self, program: Path) -> None:
+        """Leave a command for people: `DIRECTORY/rabbitmqctl list_queues -p interlock`."""
+        settings = " ".join(shlex.quote(f"{name}={value}") for name, value in self.environment().items())
+        control = self.directory / "rabbitmqctl"
+        control.write_text(f'#!/bin/sh\nexec env -i {settings} {shlex.quote(str(program))} --node {self.name} "$@"\n')
+        control.chmod(0o700)
 
     def environment(self) -> dict[str, str]:
         """Return the whole environment of the node and of its command line tools."""

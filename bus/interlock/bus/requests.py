@@ -27,7 +27,6 @@ from interlock.protocol.messages.task import TaskCancelled
 
 _log = logging.getLogger(__name__)
 
-_LONGEST_SEND = 30.0
 _LONGEST_CANCEL = 5.0
 """Seconds for telling the receiver that nobody waits any more."""
 
@@ -92,7 +91,7 @@ class Requests:
         pending = self._pending[request.id] = PendingRequest(request, silence=silence, clock=self._clock)
         try:
             address = await self._address()
-            await self._send(request, reply_to=address, timeout=min(pending.left, _LONGEST_SEND))
+            await self._send(request, reply_to=address, timeout=pending.left_to_send)
             pending.prolong()
             answer = await pending.wait(on_progress)
         except DeadlineExceededError:

@@ -37,7 +37,7 @@ async def test_without_a_settings_file_the_environment_and_relative_paths_are_th
     logs, state = tmp_path / "logs", tmp_path / ".interlock"
     logs.mkdir()
     configured = {**environment(), "INTERLOCK_BROKER_URL": broker.url(COORDINATOR)}
-    async with Cast([COORDINATOR], config=None, directory=logs, environment=configured, broker=None):
+    async with Cast([COORDINATOR], config=None, directory=logs, environment=configured, brokers={}):
         with anyio.fail_after(10.0):
             while not (state / f"{COORDINATOR}.sqlite").exists():
                 await anyio.lowlevel.checkpoint()

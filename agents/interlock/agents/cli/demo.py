@@ -40,8 +40,9 @@ def demo(
     broker: Annotated[
         str,
         typer.Option(
-            metavar="auto|memory|private|URL",
-            help="auto: INTERLOCK_BROKER_URL if set, else a private RabbitMQ where installed, else memory.",
+            metavar="auto|memory|private|cluster|URL",
+            help="auto: INTERLOCK_BROKER_URL if set, else a private RabbitMQ where installed, else memory. "
+            "cluster: three private nodes.",
         ),
     ] = "auto",
     approve: Annotated[

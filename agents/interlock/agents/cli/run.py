@@ -52,7 +52,7 @@ async def _serve(settings: Settings, names: tuple[str, ...]) -> None:
 
 async def _supervise(folder: Path, config: Path | None) -> None:
     await anyio.Path(folder).mkdir(parents=True, exist_ok=True)
-    async with Cast(TEAM, config=config, directory=folder, environment=os.environ, broker=None):
+    async with Cast(TEAM, config=config, directory=folder, environment=os.environ, brokers={}):
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for _ in signals:
                 break

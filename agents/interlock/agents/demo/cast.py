@@ -37,19 +37,20 @@ class Cast:
         config: Path | None,
         directory: Path,
         environment: Mapping[str, str],
-        broker: PrivateBroker | None,
+        brokers: Mapping[str, PrivateBroker],
     ) -> None:
         """`names` are agents, or replicas of them as `replicas_of` calls them.
 
         `config` and `environment` are what each child is configured by, as this process would be here. Logs are
-        written to `directory`.
+        written to `directory`. A broker that is alone is started again when it ends; of several, the others go on
+        without it.
         """
         self._names = names
         self._config = ("--config", str(config)) if config else ()
         self._directory = directory
         self._environment = environment
         self._here = Path.cwd()
-        self._broker = broker
+        self._brokers = brokers
         self._children: dict[str, PrivateProcess] = {}
         self._restarts = 0
         self._stack = AsyncExitStack()
@@ -70,8 +71,9 @@ class Cast:
             tasks = await stack.enter_async_context(anyio.create_task_group())
             for name in self._names:
                 tasks.start_soon(self._watch, name)
-            if self._broker is not None:
-                tasks.start_soon(self._watch_broker, self._broker)
+            if len(self._brokers) == 1:
+                (broker,) = self._brokers.values()
+                tasks.start_soon(self._watch_broker, broker)
             stack.callback(tasks.cancel_scope.cancel)
             self._stack = stack.pop_all()
         return self
@@ -119,9 +121,7 @@ class Cast:
         _log.warning("%s ended unexpectedly; starting it again", what)
 
     def _publish_processes(self) -> None:
-        processes = dict(self.processes)
-        if self._broker is not None:
-            processes["broker"] = self._broker.pid
+        processes = {**self.processes, **{name: broker.pid for name, broker in self._brokers.items()}}
         draft = self._directory / ".processes.json"
         draft.write_text(json.dumps(processes), encoding="utf-8")
         draft.replace(self._directory / "processes.json")

@@ -60,10 +60,10 @@ class Demo:
         store: StoreKind = "sqlite",
         replicas: int = 1,
     ) -> None:
-        """`broker` is `auto`, `memory`, `private` or an AMQP URL. `directory` is empty and the demonstration's own.
+        """`broker` is `auto`, `memory`, `private`, `cluster` or an AMQP URL.
 
-        `deadline` is in seconds, for the flow without starting and stopping. More than one of `replicas` per agent
-        need a `postgres` store, and a RabbitMQ.
+        `directory` is empty and the demonstration's own. `deadline` is in seconds, for the flow without starting and
+        stopping. More than one of `replicas` per agent need a `postgres` store, and a RabbitMQ.
         """
         self._ticket = ticket
         self._issue = issue
@@ -139,10 +139,12 @@ class Demo:
 
     def _check_broker(self) -> None:
         """Refuse a broker that cannot be had before anything is started."""
-        if self._broker == "private" and find_server() is None:
+        if self._broker in {"private", "cluster"} and find_server() is None:
             raise UsageError("no rabbitmq-server is installed: install it, or use --broker memory")
-        if self._broker not in {"auto", "memory", "private"} and not self._broker.startswith(("amqp://", "amqps://")):
-            raise UsageError("--broker is auto, memory, private, or a URL that begins with amqp:// or amqps://")
+        if self._broker not in _KINDS and not self._broker.startswith(("amqp://", "amqps://")):
+            raise UsageError(
+                "--broker is auto, memory, private, cluster, or a URL that begins with amqp:// or amqps://"
+            )
         if self._replicas > 1 and self._store == "sqlite":
             raise UsageError("replicas share a store, and a file has one owner: give --store postgres with --replicas")
         if self._store == "postgres":
@@ -152,7 +154,7 @@ class Demo:
 
     def _stage(self, settings: Mapping[str, Any]) -> Stage:
         url = os.environ.get("INTERLOCK_BROKER_URL") if self._broker == "auto" else None
-        if self._broker not in {"auto", "memory", "private"}:
+        if self._broker not in _KINDS:
             url = self._broker
         if url:
             self._narrator.note("Broker: the one whose URL was given")
@@ -163,9 +165,16 @@ class Demo:
             if not installed:
                 self._narrator.note("(install rabbitmq-server, and every agent is a process of its own)")
             return MemoryStage(self._directory, settings=settings)
-        self._narrator.note("Broker: a private RabbitMQ, one process per agent (takes some seconds to start)")
-        return RabbitStage(self._directory, settings=settings, store=self._store, replicas=self._replicas)
+        nodes = _NODES if self._broker == "cluster" else 1
+        if nodes > 1:
+            self._narrator.note("Broker: three private RabbitMQ nodes, one process per agent (takes half a minute)")
+        else:
+            self._narrator.note("Broker: a private RabbitMQ, one process per agent (takes some seconds to start)")
+        return RabbitStage(self._directory, settings=settings, nodes=nodes, store=self._store, replicas=self._replicas)
 
+
+_KINDS = ("auto", "memory", "private", "cluster")
+_NODES = 3
 
 _NOTES = (
     "AWS, Jira, Kubernetes and chat were emulators on this machine, spoken to by the same clients as in production.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["MemoryStage", "RabbitStage", "Stage", "StoreKind"]
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from interlock.bus.clock import Clock, SystemClock
 from interlock.bus.errors import NotPermittedError
 from interlock.bus.memory import MemoryBroker
 from interlock.bus.private_broker import PrivateBroker
+from interlock.bus.private_cluster import PrivateCluster
 from interlock.bus.private_postgres import PrivatePostgres
 from interlock.bus.rabbitmq.definitions import ADMIN, definitions
 from interlock.bus.rabbitmq.transport import RabbitTransport
@@ -50,7 +51,7 @@ class Stage(Protocol):
     """A team at work, as an async context manager."""
 
     kind: str
-    """`memory`, `private` or `external`."""
+    """`memory`, `private`, `cluster` or `external`."""
 
     @property
     def console(self) -> Transport:
@@ -121,7 +122,7 @@ class MemoryStage:
 
 
 class RabbitStage:
-    """One process per agent, over a private broker or the one whose URL is given."""
+    """One process per agent, over a private broker of one or several nodes, or the one whose URL is given."""
 
     def __init__(
         self,
@@ -129,20 +130,25 @@ class RabbitStage:
         *,
         settings: Mapping[str, Any],
         url: str | None = None,
+        nodes: int = 1,
         store: StoreKind = "sqlite",
         replicas: int = 1,
     ) -> None:
-        """`replicas` processes per agent share a `postgres` store, in a private server of the stage's own."""
+        """`nodes` of a private broker form a cluster.
+
+        `replicas` processes per agent share a `postgres` store, in a private server of the stage's own.
+        """
         self._store = store
         self._replicas = replicas
-        self.kind = "external" if url else "private"
+        self.kind = "external" if url else "private" if nodes == 1 else "cluster"
+        self._nodes = nodes
         self._directory = directory
         self._given = settings
         self._url = url
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup | None = None
         self._cast: Cast | None = None
-        self.broker: PrivateBroker | None = None
+        self._brokers: dict[str, PrivateBroker] = {}
 
     @property
     def processes(self) -> Mapping[str, int]:
@@ -159,7 +165,7 @@ class RabbitStage:
             file.write_text(render_toml(members), encoding="utf-8")
             self.settings: Settings = SandboxSettings.load(members)
             _refuse_shared_login(self.settings)
-            await _declare(admin or self.settings.broker_urls(CONSOLE)[0])
+            await _declare(admin or self.settings.broker_urls(CONSOLE))
             self.console = await RabbitTransport.connect(self.settings.broker_urls(CONSOLE), identity=CONSOLE)
             stack.push_async_callback(self.console.aclose)
             self._cast = Cast(
@@ -167,7 +173,7 @@ class RabbitStage:
                 config=file,
                 directory=self._directory,
                 environment=environment(),
-                broker=self.broker,
+                brokers=self._brokers,
             )
             await stack.enter_async_context(self._cast)
             self._stack = stack.pop_all()
@@ -178,19 +184,25 @@ class RabbitStage:
     ) -> None:
         await self._stack.__aexit__(kind, error, trace)
 
-    async def _open_broker(self, stack: AsyncExitStack) -> tuple[dict[str, Any], str | None]:
+    async def _open_broker(self, stack: AsyncExitStack) -> tuple[dict[str, Any], list[str]]:
         """Return the settings that lead to the broker, and the URL of a user who may declare queues, where known."""
         if self._url is not None:
             # A broker that was named is meant: who logs in there is the one thing that the machine's settings say.
-            admin = self._url if urlsplit(self._url).username else None
+            admin = [self._url] if urlsplit(self._url).username else []
             return {"broker_url": [self._url], "broker": login(Settings.load().broker)}, admin
         rows = definitions(allowed_rows(), observers=(CONSOLE,))
-        self.broker = PrivateBroker(self._directory / "broker", definitions=rows)
-        await anyio.Path(self._directory / "broker").mkdir(parents=True, exist_ok=True)
-        await stack.enter_async_context(self.broker)
+        folder = self._directory / "broker"
+        await anyio.Path(folder).mkdir(parents=True, exist_ok=True)
+        if self._nodes == 1:
+            broker = await stack.enter_async_context(PrivateBroker(folder, definitions=rows))
+            self._brokers = {"broker": broker}
+        else:
+            cluster = await stack.enter_async_context(PrivateCluster(folder, definitions=rows, nodes=self._nodes))
+            self._brokers = {f"broker-{number}": node for number, node in enumerate(cluster.nodes, start=1)}
         passwords = {name: password for name, password in rows.passwords.items() if name != ADMIN}
-        url = f"amqp://127.0.0.1:{self.broker.port}/{rows.document['vhosts'][0]['name']}"
-        return {"broker_url": [url], "broker": {"passwords": passwords}}, self.broker.url()
+        vhost = rows.document["vhosts"][0]["name"]
+        urls = [f"amqp://127.0.0.1:{node.port}/{vhost}" for node in self._brokers.values()]
+        return {"broker_url": urls, "broker": {"passwords": passwords}}, [n.url() for n in self._brokers.values()]
 
     async def _open_stores(self, stack: AsyncExitStack) -> dict[str, Any]:
         """Start a PostgreSQL with a schema per agent, and return the settings that lead to it."""
@@ -216,9 +228,9 @@ def _refuse_shared_login(settings: Settings) -> None:
                 )
 
 
-async def _declare(url: str) -> None:
+async def _declare(urls: Sequence[str]) -> None:
     """Declare the team's queues, unless this login may not: then whoever deployed the broker has done so."""
-    transport = await RabbitTransport.connect(url, identity=ADMIN, journal=False)
+    transport = await RabbitTransport.connect(urls, identity=ADMIN, journal=False)
     try:
         await transport.declare(_TOPOLOGY)
     except NotPermittedError:

@@ -11,6 +11,7 @@ __all__ = ["Connection", "underlay"]
 
 import asyncio
 import random
+import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from urllib.parse import urlsplit
@@ -48,7 +49,8 @@ class Connection:
         self._identity = identity
         self._clock = clock
         self._heartbeat = heartbeat
-        self._next = 0
+        # Agents begin at different nodes, each always at the same one.
+        self._next = zlib.crc32(identity.encode()) % len(urls)
         self._live: AbstractConnection | None = None
         self._lock = anyio.Lock()
         self._last_error: Exception | None = None
