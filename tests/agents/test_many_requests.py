@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
 from agents.at_work import AGENT, CATALOGUE, PEER, Answer, Note, Question
@@ -22,9 +23,11 @@ from interlock.bus.bus import Bus
 from interlock.bus.clock import SystemClock
 from interlock.bus.errors import DeadlineExceededError
 from interlock.bus.private_broker import PrivateBroker, find_server
+from interlock.bus.private_postgres import PrivatePostgres
 from interlock.bus.rabbitmq import ADMIN, RabbitTransport, definitions
+from interlock.bus.store.moments import to_micros
+from interlock.bus.store.opening import open_store
 from interlock.bus.store.port import Store
-from interlock.bus.store.sqlite import SqliteStore
 from interlock.bus.transport import AgentQueue, Topology
 from interlock.protocol.ids import new_id
 
@@ -44,11 +47,29 @@ pytestmark = [
     pytest.mark.skipif(find_server() is None, reason="no rabbitmq-server is installed"),
 ]
 
-StoreFactory = Callable[[Path], Awaitable[Store]]
+StoreFactory = Callable[[Path], AbstractAsyncContextManager[tuple[Store, Store]]]
 
 
-async def sqlite(directory: Path) -> Store:
-    return await SqliteStore.open(directory / "agent.sqlite", agent=AGENT, clock=SystemClock())
+@asynccontextmanager
+async def one_file(directory: Path) -> AsyncGenerator[tuple[Store, Store]]:
+    """Both replicas in this process share one open file; each publishes what either has written, so twice."""
+    store = await open_store(directory / "agent.sqlite", agent=AGENT, clock=SystemClock())
+    yield store, store
+    await store.aclose()
+
+
+@asynccontextmanager
+async def postgresql(directory: Path) -> AsyncGenerator[tuple[Store, Store]]:
+    """Each replica has a store of its own in one schema, as replicas in two processes have."""
+    from interlock.bus.store.postgres.store import migrate_schema  # its driver comes with an extra
+
+    clock = SystemClock()
+    async with PrivatePostgres(directory / "postgres") as server:
+        await anyio.to_thread.run_sync(partial(migrate_schema, server.url(), agent=AGENT, now=to_micros(clock.now())))
+        first, second = [await open_store(server.url(), agent=AGENT, clock=clock) for _ in range(2)]
+        yield first, second
+        await first.aclose()
+        await second.aclose()
 
 
 class Replica:
@@ -85,7 +106,7 @@ def sealed(text: str, secret: str) -> str:
 
 @asynccontextmanager
 async def two_replicas(
-    directory: Path, open_store: StoreFactory, secret: str, release: anyio.Event
+    directory: Path, open_stores: StoreFactory, secret: str, release: anyio.Event
 ) -> AsyncGenerator[tuple[Bus, tuple[Replica, Replica], dict[str, list[int]]]]:
     """Run both over a broker of their own, and a bus that asks them."""
     clock, notes = SystemClock(), defaultdict[str, list[int]](list)
@@ -100,13 +121,13 @@ async def two_replicas(
             return transport
 
         await (await connect(ADMIN)).declare(Topology((AgentQueue(PEER), AgentQueue(AGENT))))
-        store = await open_store(directory)
-        stack.push_async_callback(store.aclose)
+        stores = await stack.enter_async_context(open_stores(directory))
         bus = Bus(await connect(PEER), clock=clock, catalogue=CATALOGUE)
         stack.push_async_callback(bus.aclose)
         tasks = await stack.enter_async_context(anyio.create_task_group())
         runtimes = [
-            Runtime(replica.agent, transport=await connect(AGENT), store=store, clock=clock) for replica in replicas
+            Runtime(replica.agent, transport=await connect(AGENT), store=store, clock=clock)
+            for replica, store in zip(replicas, stores, strict=True)
         ]
         for runtime in runtimes:
             ready = anyio.Event()
@@ -117,11 +138,11 @@ async def two_replicas(
             runtime.stop()
 
 
-@pytest.mark.parametrize("open_store", [sqlite])
-async def test_each_of_ten_thousand_requests_gets_its_own_answer(tmp_path: Path, open_store: StoreFactory) -> None:
+@pytest.mark.parametrize("open_stores", [one_file, pytest.param(postgresql, marks=pytest.mark.postgres)])
+async def test_each_of_ten_thousand_requests_gets_its_own_answer(tmp_path: Path, open_stores: StoreFactory) -> None:
     secret, release = secrets.token_hex(8), anyio.Event()
     answers: dict[str, str] = {}
-    async with two_replicas(tmp_path, open_store, secret, release) as (bus, replicas, notes):
+    async with two_replicas(tmp_path, open_stores, secret, release) as (bus, replicas, notes):
 
         async def ask(text: str) -> None:
             answer = await bus.request(Question(text=text), to=AGENT, answers=Answer, timeout=DEADLINE)

@@ -86,6 +86,20 @@ async def test_an_observer_gets_decoded_copies_and_passes_over_what_is_no_messag
             assert (await anext(envelopes)).payload == Ping(number=3)
 
 
+async def test_an_observer_chooses_by_class_and_by_several_patterns(broker: Harness) -> None:
+    await broker.declare("beta-agent", "gamma-agent")
+    alpha, beta = await bus_of(broker, "alpha-agent"), await bus_of(broker, "beta-agent")
+    gamma = await bus_of(broker, "gamma-agent")
+    async with gamma.observe(Pong) as pongs, gamma.observe("beta-agent.*", "#.ping", "#.pong") as everything:
+        await alpha.publish(Ping(number=1), to="beta-agent")
+        await beta.publish(Pong(number=2), to="gamma-agent")
+        with anyio.fail_after(DEADLINE):
+            assert (await anext(pongs)).payload == Pong(number=2)
+            seen = [(await anext(everything)).payload for _ in range(2)]
+    # What matches two patterns is still one copy.
+    assert seen == [Ping(number=1), Pong(number=2)]
+
+
 async def test_what_a_subscriber_cannot_read_is_parked(broker: Harness) -> None:
     await broker.declare("beta-agent")
     beta = await bus_of(broker, "beta-agent")

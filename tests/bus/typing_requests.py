@@ -20,6 +20,13 @@ async def answers_have_the_types_that_were_asked_for(bus: Bus) -> None:
     )
 
 
+async def observers_see_the_class_that_they_chose(bus: Bus) -> None:
+    async with bus.observe(Pong) as envelopes:
+        assert_type((await anext(envelopes)).payload, Pong)
+    async with bus.observe("*.ping", "all.#") as everything:
+        assert_type((await anext(everything)).payload, Message)
+
+
 async def a_union_is_told_apart_by_matching(bus: Bus) -> int | str:
     match await bus.request(Ping(number=1), to="beta-agent", answers=(Pong, TaskDeclined)):
         case Pong(number=number):

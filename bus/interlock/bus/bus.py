@@ -8,10 +8,10 @@ from __future__ import annotations
 __all__ = ["Bus", "Handler"]
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import anyio
 
@@ -40,6 +40,7 @@ _PATIENCE = 30.0
 A = TypeVar("A", bound=Message)
 B = TypeVar("B", bound=Message)
 C = TypeVar("C", bound=Message)
+M = TypeVar("M", bound=Message)
 
 
 class Bus:
@@ -188,14 +189,28 @@ class Bus:
             raise UnexpectedAnswerError(answer, receiver=to, request=envelope)
         return answer
 
-    @asynccontextmanager
-    async def observe(self, pattern: str) -> AsyncGenerator[AsyncIterator[Envelope[Message]]]:
-        """Yield copies of messages whose `<to>.<type>` matches, from now on; at most once.
+    @overload
+    def observe(self, *what: str) -> AbstractAsyncContextManager[AsyncIterator[Envelope[Message]]]: ...
 
-        What is not acceptable as a message is passed over: its receiver parks it, with the reason.
+    @overload
+    def observe(self, *what: type[M]) -> AbstractAsyncContextManager[AsyncIterator[Envelope[M]]]: ...
+
+    @asynccontextmanager
+    async def observe(self, *what: str | type[Message]) -> AsyncGenerator[AsyncIterator[Envelope[Any]]]:
+        """Yield one copy of each message that is of one of these classes, or whose `<to>.<type>` matches a pattern.
+
+        From now on, in order, at most once: whoever is away misses what is said meanwhile. Any number of observers
+        see the same. Answers to a process that waits for them are matched by `#.<type>`, and by class. What is not
+        acceptable as a message is passed over: its receiver parks it, with the reason.
         """
-        async with self._transport.observe(pattern) as copies, aclosing(self._acceptable(copies)) as envelopes:
-            yield envelopes
+        classes = tuple(each for each in what if isinstance(each, type))
+        patterns = (each if isinstance(each, str) else f"#.{each.declaration.type}" for each in what)
+        async with self._transport.observe(*patterns) as copies, aclosing(self._acceptable(copies)) as envelopes:
+            if not classes:
+                yield envelopes
+                return
+            async with aclosing(_of_class(envelopes, classes)) as chosen:
+                yield chosen
 
     async def subscribe(self, handler: Handler, *, prefetch: int = 10) -> None:
         """Handle this agent's messages one after the other, in order, until cancelled or the transport is closed.
@@ -269,6 +284,15 @@ class Bus:
         if address is not None:
             outgoing = replace(outgoing, receiver=address)
         await self._transport.publish(outgoing, timeout=timeout)
+
+
+async def _of_class(
+    envelopes: AsyncIterator[Envelope[Message]], classes: tuple[type[Message], ...]
+) -> AsyncGenerator[Envelope[Message]]:
+    """Pass over messages of another version of the same type."""
+    async for envelope in envelopes:
+        if isinstance(envelope.payload, classes):
+            yield envelope
 
 
 def _check(request: Request, answers: tuple[type[Message], ...]) -> None:

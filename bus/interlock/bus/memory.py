@@ -26,7 +26,7 @@ class MemoryBroker:
 
     def __init__(self) -> None:
         self._queues: dict[str, MemoryQueue] = {}
-        self._observers: dict[Mailbox, str] = {}
+        self._observers: dict[Mailbox, tuple[str, ...]] = {}
         self._replies: dict[str, Mailbox] = {}
         self._numbers = itertools.count(1)
 
@@ -62,8 +62,8 @@ class MemoryBroker:
         Raises UnroutableError, and UnconfirmedError when a queue is full.
         """
         key = message.routing_key
-        for observer, pattern in self._observers.items():
-            if matches(pattern, key):
+        for observer, patterns in self._observers.items():
+            if any(matches(pattern, key) for pattern in patterns):
                 observer.put(MemoryDelivery.copy_of(message))
         if reply := self._replies.get(message.receiver):
             reply.put(MemoryDelivery.copy_of(message))
@@ -85,10 +85,10 @@ class MemoryBroker:
         queue = self._queues.get(message.receiver)
         return [queue] if queue else []
 
-    def add_observer(self, pattern: str) -> Mailbox:
-        """Return a mailbox that receives a copy of everything that matches from now on."""
+    def add_observer(self, *patterns: str) -> Mailbox:
+        """Return a mailbox that receives a copy of everything that matches any of these from now on."""
         mailbox = Mailbox(limit=_COPIES_KEPT)
-        self._observers[mailbox] = pattern
+        self._observers[mailbox] = patterns
         return mailbox
 
     def remove_observer(self, mailbox: Mailbox) -> None:
@@ -160,10 +160,10 @@ class MemoryTransport:
             self._leave(consumer)
 
     @asynccontextmanager
-    async def observe(self, pattern: str) -> AsyncGenerator[AsyncIterator[Delivery]]:
+    async def observe(self, *patterns: str) -> AsyncGenerator[AsyncIterator[Delivery]]:
         """See `Transport.observe`; an observer that lags by 10,000 messages loses the oldest."""
         await self._turn()
-        mailbox = self._broker.add_observer(pattern)
+        mailbox = self._broker.add_observer(*patterns)
         self._observers.add(mailbox)
         try:
             yield mailbox

@@ -246,8 +246,11 @@ class Transport(Protocol):
         """
         ...
 
-    def observe(self, pattern: str) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
-        """Deliver copies of messages whose routing key matches, from now on; at most once, nothing to settle."""
+    def observe(self, *patterns: str) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
+        """Deliver one copy of each message whose routing key matches any of these, from now on.
+
+        At most once, in order, nothing to settle.
+        """
         ...
 
     def replies(self) -> AbstractAsyncContextManager[tuple[str, AsyncIterator[Delivery]]]:

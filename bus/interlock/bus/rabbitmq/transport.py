@@ -158,10 +158,10 @@ class RabbitTransport:
             yield consumer
 
     @asynccontextmanager
-    async def observe(self, pattern: str) -> AsyncGenerator[AsyncIterator[Delivery]]:
+    async def observe(self, *patterns: str) -> AsyncGenerator[AsyncIterator[Delivery]]:
         """See `Transport.observe`; an observer that lags by 10,000 messages loses the oldest."""
         name = f"{observer_prefix(self._identity)}{secrets.token_hex(6)}"
-        source = _exclusive(name, JOURNAL, pattern, {"x-max-length": _COPIES_KEPT})
+        source = _exclusive(name, JOURNAL, patterns, {"x-max-length": _COPIES_KEPT})
         async with self._consumer(source, prefetch=1000, settles=True) as consumer:
             yield consumer
 
@@ -169,7 +169,7 @@ class RabbitTransport:
     async def replies(self) -> AsyncGenerator[tuple[str, AsyncIterator[Delivery]]]:
         """See `Transport.replies`."""
         address = f"{reply_prefix(self._identity)}{secrets.token_hex(6)}"
-        source = _exclusive(address, MESSAGES, f"{address}.#", {"x-expires": _EXPIRES_MS})
+        source = _exclusive(address, MESSAGES, (f"{address}.#",), {"x-expires": _EXPIRES_MS})
         async with self._consumer(source, prefetch=100, settles=True) as consumer:
             yield address, consumer
 
@@ -207,13 +207,14 @@ class RabbitTransport:
             await consumer.aclose()
 
 
-def _exclusive(name: str, exchange: str, pattern: str, arguments: dict[str, int]) -> Source:
+def _exclusive(name: str, exchange: str, patterns: Sequence[str], arguments: dict[str, int]) -> Source:
     """Return a source that is this connection's alone and vanishes with it."""
 
     async def declared(channel: AbstractChannel) -> str:
         await channel.declare_queue(name, exclusive=True, auto_delete=True, arguments={**arguments})
         raw = await underlay(channel)
-        await raw.queue_bind(name, exchange, pattern)
+        for pattern in patterns:
+            await raw.queue_bind(name, exchange, pattern)
         return name
 
     return declared
