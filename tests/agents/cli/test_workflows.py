@@ -90,6 +90,25 @@ async def test_the_diagram_marks_the_present_state(state_dir: Path) -> None:
     assert document["diagram"] == shown.stdout.removesuffix("\n")
 
 
+async def test_the_way_through_the_states_is_told_and_drawn(state_dir: Path) -> None:
+    async with at_work(state_dir) as coordinator:
+        await coordinator.ask_for_budget()
+        shown = interlock("workflows", "show", ISSUE).stdout
+        drawn = interlock("workflows", "show", ISSUE, "--picture", state_dir / "way.svg", "--json")
+        painted = interlock("workflows", "show", ISSUE, "--picture", state_dir / "way.png")
+        refused = interlock("workflows", "show", ISSUE, "--picture", state_dir / "way.gif")
+    lines = shown.splitlines()
+    path = lines[lines.index("path") + 1 :]
+    assert [line.split()[2] for line in path[1:4]] == ["received", "analysing", "over_budget"]
+    assert path[3].endswith("cost_estimate_ready from devops-agent")
+    assert [visit["state"] for visit in json.loads(drawn.stdout)["path"]] == ["received", "analysing", "over_budget"]
+    assert (state_dir / "way.svg").read_text().startswith("<svg ")
+    assert "over budget" in (state_dir / "way.svg").read_text()
+    assert painted.exit_code == 0
+    assert (state_dir / "way.png").read_bytes().startswith(b"\x89PNG")
+    assert (refused.exit_code, "ends in .svg or .png" in refused.stderr) == (2, True)
+
+
 async def test_what_waits_for_a_decision_is_listed_until_it_is_void(state_dir: Path) -> None:
     async with at_work(state_dir) as coordinator:
         asked = await coordinator.ask_for_budget()

@@ -7,22 +7,27 @@ __all__ = ["app"]
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
 
+from interlock.agents.cli import path
 from interlock.agents.cli.options import JsonOption, settings_of
 from interlock.agents.cli.output import Output, reporting
 from interlock.agents.coordinator.change import Change
 from interlock.agents.coordinator.data import ChangeData
+from interlock.agents.report.path_picture import Caption
 from interlock.agents.workflow.diagram import mermaid
+from interlock.agents.workflow.path import Visit, path_taken
 from interlock.agents.workflow.workflow import OVERDUE
 from interlock.bus.store.opening import open_reader
 from interlock.bus.store.reading import StoreReader
 from interlock.bus.store.records import ApprovalRow, AuditRow, WorkflowRow
 from interlock.protocol.errors import UsageError
 from interlock.protocol.ids import conversation_of
+from interlock.protocol.messages.change import ChangeOutcome
 from interlock.protocol.roles import COORDINATOR
 
 app = typer.Typer(help="Where every change stands.", no_args_is_help=True)
@@ -86,9 +91,13 @@ def show(
     context: typer.Context,
     issue: Annotated[str, typer.Argument(metavar="ISSUE", help="A Jira issue, or a conversation's id.")],
     diagram: Annotated[bool, typer.Option("--diagram", help="Draw the workflow as Mermaid, at its state.")] = False,
+    picture: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write its way through the states as a picture, .svg or .png by the name."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one change: state, what it waits for, approvals, checks and history."""
+    """Show one change: state, what it waits for, its way through the states, approvals, checks and history."""
     with reporting(as_json=as_json) as output, _opened(context) as reader:
         row = reader.workflow(conversation_of(issue)) or reader.workflow(issue)
         if row is None or row.kind != Change.kind:
@@ -99,14 +108,21 @@ def show(
             output.say(drawing)
             output.document({**stand.document(), "diagram": drawing})
             return
-        approvals = reader.approvals(conversation_id=row.id)
         history = reader.audit(conversation_id=row.id)
+        taken = path_taken(Change.table, history)
+        if picture is not None:
+            path.write(picture, taken, _caption(stand))
+            output.say(f"{picture}: the way of {stand.data.jira_issue} through {len(taken)} states")
+            output.document({**stand.document(), "picture": str(picture), "path": path.document(taken)})
+            return
+        approvals = reader.approvals(conversation_id=row.id)
         overdue = next((timer.due_at for timer in reader.timers(row.id) if timer.name == OVERDUE), None)
-        _say(output, stand, approvals=approvals, history=history, overdue=overdue)
+        _say(output, stand, taken=taken, approvals=approvals, history=history, overdue=overdue)
         output.document(
             {
                 **stand.document(),
                 "deadline": overdue.isoformat() if overdue else None,
+                "path": path.document(taken),
                 "missing": [item.model_dump(mode="json", by_alias=True) for item in stand.data.missing],
                 "approvals": [_approval(approval) for approval in approvals],
                 "checks": [check.model_dump(mode="json", by_alias=True) for check in stand.data.checks],
@@ -123,6 +139,7 @@ def _say(
     output: Output,
     stand: _Stand,
     *,
+    taken: Sequence[Visit],
     approvals: Sequence[ApprovalRow],
     history: Sequence[AuditRow],
     overdue: datetime | None,
@@ -134,6 +151,8 @@ def _say(
         output.say(f"reason: {_one_line(stand.data.reason)}")
     for item in stand.data.missing:
         output.say(f"missing: {item.field}: {_one_line(item.question)}")
+    output.say("\npath", style="bold")
+    path.say(output, taken)
     if approvals:
         output.say("\napprovals", style="bold")
         output.table(
@@ -150,6 +169,16 @@ def _say(
     output.table(
         ("TIME", "ACTOR", "ACTION", "DETAILS"),
         [(_moment(e.at), e.entry.actor, e.entry.action, _pairs(e.entry.details)) for e in history],
+    )
+
+
+def _caption(stand: _Stand) -> Caption:
+    now = f"waits for {stand.waits_for}" if stand.waits_for else _one_line(stand.data.reason)
+    return Caption(
+        title=f"{stand.data.jira_issue}: {stand.row.status.replace('_', ' ')}",
+        note=now,
+        ended=stand.row.ended,
+        good=stand.data.outcome in {None, ChangeOutcome.ACCEPTED},
     )
 
 

@@ -83,7 +83,7 @@ class ChangeStates(Workflow[ChangeData]):
     def entered(self, state: State) -> None:
         """Every state starts without an escalation."""
         self.update(escalated=False)
-        self.record("entered", state=state.name)
+        self.record("entered", state=state.name, trigger=self.trigger)
 
     def order_plan(self) -> PlanRequest:
         """Ask for code and plan; approvals of an earlier plan are void."""

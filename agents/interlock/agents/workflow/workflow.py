@@ -67,6 +67,8 @@ class Workflow(Generic[DataT]):
         self.data = data
         self.occasion = occasion
         self.changes = Changes()
+        self.trigger = ""
+        """What the present step was triggered by, as diagrams call it."""
         self._chosen: State | None = None
 
     def __repr__(self) -> str:
@@ -130,6 +132,7 @@ class Workflow(Generic[DataT]):
             self.record("ignored", message=label(trigger), state=self.state)
             return False
         self._chosen = None
+        self.trigger = label(trigger)
         answers = transition.step(self, message) if message is not None else transition.step(self)
         self.changes.outgoing.extend(_addressed(answers))
         self._enter(self._target(transition))
