@@ -8,16 +8,21 @@ import sys
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from agents.cli.running import interlock
+from bus.store.harness import AGENT as SHARED
+from bus.store.harness import PostgresHarness
 from interlock.agents.cli.letter_box import LetterBox
 from interlock.agents.cli.letters import Address, Found, Selection
 from interlock.agents.cli.output import Output
 from interlock.agents.cli.repairing import Workshop
 from interlock.agents.settings import Settings
 from interlock.bus.clock import SystemClock, VirtualClock
+from interlock.bus.private_postgres import PrivatePostgres
 from interlock.bus.store.audit import verify_chain
+from interlock.bus.store.port import Store
 from interlock.bus.store.records import InboxMessage, InboxState
 from interlock.bus.store.sqlite import SqliteStore
 from interlock.protocol.codec import decode_bare, encode
@@ -45,25 +50,30 @@ async def open_store(directory: Path, agent: str = AGENT) -> SqliteStore:
 def given_up(directory: Path, *errors: str, agent: str = AGENT) -> None:
     """Leave a store with a dead message for each error."""
 
-    async def bury() -> None:
+    async def fill() -> None:
         store = await open_store(directory, agent)
-        for error in errors:
-            envelope = decode_bare(READY.read_bytes(), now=SystemClock().now())
-            await store.receive(
-                InboxMessage(
-                    message_id=envelope.id,
-                    sender=envelope.sender,
-                    type=envelope.type,
-                    conversation_id=envelope.conversation_id,
-                    body=encode(envelope),
-                    received_at=envelope.sent_at,
-                )
-            )
-            (claim,) = await store.claim(limit=1, lease=30.0)
-            await store.bury(claim, error=error)
+        await bury(store, *errors)
         await store.aclose()
 
-    anyio.run(bury)
+    anyio.run(fill)
+
+
+async def bury(store: Store, *errors: str) -> None:
+    """Have a message for each error, and give it up."""
+    for error in errors:
+        envelope = decode_bare(READY.read_bytes(), now=SystemClock().now())
+        await store.receive(
+            InboxMessage(
+                message_id=envelope.id,
+                sender=envelope.sender,
+                type=envelope.type,
+                conversation_id=envelope.conversation_id,
+                body=encode(envelope),
+                received_at=envelope.sent_at,
+            )
+        )
+        (claim,) = await store.claim(limit=1, lease=30.0)
+        await store.bury(claim, error=error)
 
 
 def states(directory: Path) -> list[InboxState]:
@@ -86,7 +96,7 @@ def test_without_a_dead_letter_that_is_said(state_dir: Path) -> None:
 def test_without_stores_it_says_where_it_looked(state_dir: Path) -> None:
     shown = interlock("dead", "list", settings={"INTERLOCK_STATE_DIR": str(state_dir / "nowhere")})
     assert shown.exit_code == 2
-    assert "no stores in" in shown.stderr
+    assert "no stores of agents here" in shown.stderr
 
 
 def test_letters_are_grouped_by_what_failed_the_most_frequent_first(state_dir: Path) -> None:
@@ -271,7 +281,7 @@ async def test_a_running_agent_without_a_broker_is_read_and_not_repaired(state_d
     store = await open_store(state_dir)
     box = LetterBox(AGENT, settings=Settings.load(), clock=SystemClock(), timeout=1.0, note=lambda _: None)
     async with box:
-        order = Workshop(lambda _: box, directory=state_dir, clock=SystemClock(), output=Output(as_json=True)).order(
+        order = Workshop(lambda _: box, agents=(AGENT,), clock=SystemClock(), output=Output(as_json=True)).order(
             RepairAction.RETRY, by="dana", reason=""
         )
         with pytest.raises(UsageError, match="no broker is set"):
@@ -287,7 +297,7 @@ def test_repairs_keep_to_their_rate(state_dir: Path) -> None:
         def letter_box(agent: str) -> LetterBox:
             return LetterBox(agent, settings=Settings.load(), clock=clock, timeout=1.0, note=lambda _: None)
 
-        shop = Workshop(letter_box, directory=state_dir, clock=clock, output=Output(as_json=True))
+        shop = Workshop(letter_box, agents=(AGENT,), clock=clock, output=Output(as_json=True))
         found = await shop.chosen(Selection())
         order = shop.order(RepairAction.RETRY, by="dana", reason="")
         async with anyio.create_task_group() as tasks:
@@ -305,6 +315,25 @@ def test_repairs_keep_to_their_rate(state_dir: Path) -> None:
     took = anyio.run(repair)
     assert took >= 6.0
     assert states(state_dir) == [InboxState.READY] * 4
+
+
+@pytest.mark.postgres
+async def test_a_shared_store_is_repaired_beside_the_agents_that_work_with_it(tmp_path: Path, state_dir: Path) -> None:
+    async with PrivatePostgres(tmp_path / "postgres") as server:
+        harness = PostgresHarness(server)
+        owner = await harness.open(SystemClock())
+        await bury(owner, "no bucket")
+        settings = {"INTERLOCK_STORE_URL": harness.address}
+        listed = await anyio.to_thread.run_sync(lambda: interlock("dead", "list", settings=settings))
+        retried = await anyio.to_thread.run_sync(
+            lambda: interlock("dead", "retry", f"{SHARED}/1", "--as", "dana", settings=settings)
+        )
+        (claim,) = await owner.claim(limit=1, lease=30.0)
+        await owner.aclose()
+    assert listed.stdout.startswith("1 x no bucket\n")
+    assert "backend-agent is left out" in listed.stderr
+    assert (retried.exit_code, retried.stdout) == (0, f"{SHARED}/1  retried\n")
+    assert claim.attempt == 1
 
 
 def test_an_address_is_read_as_it_is_written() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["app"]
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -17,10 +18,12 @@ from interlock.agents.cli.letters import Address, Selection, document, groups, s
 from interlock.agents.cli.options import JsonOption, settings_of
 from interlock.agents.cli.output import ExitCode, Output, reporting
 from interlock.agents.cli.repairing import Workshop
+from interlock.agents.settings import Settings
 from interlock.bus.clock import SystemClock
+from interlock.protocol.discovery import installed_catalogue
 from interlock.protocol.errors import UsageError
 from interlock.protocol.messages.repair import RepairAction
-from interlock.protocol.roles import TEAM
+from interlock.protocol.roles import CONSOLE
 
 app = typer.Typer(help="What was given up or refused, and its repair.", no_args_is_help=True)
 
@@ -197,8 +200,14 @@ def _workshop(context: typer.Context, output: Output, timeout: float) -> Worksho
     def letter_box(agent: str) -> LetterBox:
         return LetterBox(agent, settings=settings, clock=clock, timeout=timeout, note=output.note)
 
-    team = () if settings.store_url is None else TEAM  # a database does not say whose schemas are the team's
-    return Workshop(letter_box, directory=settings.state_dir, clock=clock, output=output, agents=team)
+    return Workshop(letter_box, agents=_known(settings), clock=clock, output=output)
+
+
+def _known(settings: Settings) -> Sequence[str]:
+    """Return the agents whose stores are here; in a database, those of the catalogue."""
+    if settings.store_url is None:
+        return sorted(file.stem for file in settings.state_dir.glob("*.sqlite"))
+    return sorted(installed_catalogue().agents() - {CONSOLE})
 
 
 def _selection(

@@ -27,6 +27,7 @@ from interlock.bus.clock import Clock
 from interlock.bus.errors import BrokerUnavailableError, DeadlineExceededError, NotPermittedError, StoreBusyError
 from interlock.bus.store.lock import FileLock
 from interlock.bus.store.opening import is_shared, open_reader, open_store
+from interlock.bus.store.port import Store
 from interlock.bus.store.reading import StoreReader
 from interlock.bus.store.records import DeadRow, RejectionRow
 from interlock.bus.transport import Transport
@@ -40,6 +41,8 @@ from interlock.protocol.roles import CONSOLE
 
 AnswerT = TypeVar("AnswerT", DeadLettersReport, RepairResult)
 
+_PATIENCE = 5.0
+"""Seconds for which a store that is busy is waited for."""
 _AWAY = (BrokerUnavailableError, DeadlineExceededError, NotPermittedError)
 
 
@@ -58,7 +61,7 @@ class LetterBox:
         self._stack = AsyncExitStack()
         self._bus: Bus | None = None
         self._own: Transport | None = None
-        self._repairs: Repairs | None = None
+        self._store: Store | None = None
 
     def __repr__(self) -> str:
         return f"LetterBox({self.agent!r})"
@@ -73,20 +76,13 @@ class LetterBox:
             await self._stack.aclose()
 
     @property
-    def _file(self) -> Path:
-        return self._settings.store_path(self.agent)
-
-    @property
     def _address(self) -> str:
         return self._settings.store_address(self.agent)
 
     @property
-    def _is_shared(self) -> bool:
-        """Whether the store lets us in beside the agent's replicas, running or not."""
-        return is_shared(self._address)
-
-    def _reader(self) -> StoreReader:
-        return open_reader(self._address, agent=self.agent)
+    def _is_here(self) -> bool:
+        """Whether the agent's store can be opened from here."""
+        return is_shared(self._address) or Path(self._address).is_file()
 
     async def report(self, request: DeadLettersRequest) -> DeadLettersReport:
         """Return what was asked for. Where the parking queue cannot be reached, the dead alone, and a note.
@@ -94,11 +90,11 @@ class LetterBox:
         Where the agent's store is here, the dead are read from it. Raises UsageError when there is no such letter, or
         nothing to read; what the bus raises where there is no store.
         """
-        if not self._is_shared and not self._file.is_file():
+        if not self._is_here:
             return await self._asked(request, DeadLettersReport)
         if request.name is not None and request.name.startswith("parked:"):
             return await self._parked(request)
-        with self._reader() as reader:
+        with open_reader(self._address, agent=self.agent) as reader:
             dead = await DeadLetters(_Reading(reader), None, discreet=False).report(request)
         room = request.limit - len(dead.letters)
         if request.name is not None or not room:
@@ -114,7 +110,7 @@ class LetterBox:
         """Look into the parking queue: only its agent may, so it is asked while it runs."""
         if self._is_running():
             return await self._asked(request, DeadLettersReport)
-        with self._reader() as reader:
+        with open_reader(self._address, agent=self.agent) as reader:
             return await DeadLetters(_Reading(reader), await self._as_agent(), discreet=False).report(request)
 
     async def repair(self, order: RepairRequest) -> RepairResult:
@@ -122,24 +118,30 @@ class LetterBox:
 
         Raises what the bus raises; UsageError when the store is not the agent's.
         """
-        needs_broker = any(name.startswith("parked:") for name in order.letters)
-        beside = self._is_shared and not needs_broker
-        if self._repairs is None and (beside or (self._file.is_file() and not self._is_running())):
-            self._repairs = await self._in_its_place(await self._as_agent() if needs_broker else None)
-        if self._repairs is not None and (beside or not self._is_shared):
-            return await self._repairs.carry_out(order, key=new_id())
-        return await self._asked(order, RepairResult)
+        parked = any(name.startswith("parked:") for name in order.letters)
+        if self._store is None and self._is_here and not (self._is_running() and (parked or not self._is_shared)):
+            self._store = await self._opened()
+        if self._store is None or (parked and self._is_shared):
+            return await self._asked(order, RepairResult)
+        agent = Agent(self.agent, catalogue=installed_catalogue())
+        patience = Patience(self._clock, longest=_PATIENCE)
+        repairs = Repairs(
+            agent,
+            store=self._store,
+            transport=await self._as_agent() if parked else None,
+            intake=Intake(agent, store=self._store, clock=self._clock, patience=patience),
+            woken=lambda: None,
+        )
+        return await repairs.carry_out(order, key=new_id())
 
-    async def _in_its_place(self, transport: Transport | None) -> Repairs | None:
-        """Become the store's owner; None when the agent has started meanwhile."""
+    async def _opened(self) -> Store | None:
+        """Open the store to write; None when it is a file whose agent has started meanwhile."""
         try:
             store = await open_store(self._address, agent=self.agent, clock=self._clock)
         except StoreBusyError:
             return None
         self._stack.push_async_callback(store.aclose)
-        agent = Agent(self.agent, catalogue=installed_catalogue())
-        intake = Intake(agent, store=store, clock=self._clock, patience=Patience(self._clock, longest=5.0))
-        return Repairs(agent, store=store, transport=transport, intake=intake, woken=lambda: None)
+        return store
 
     async def _asked(self, request: Request, kind: type[AnswerT]) -> AnswerT:
         if self._bus is None:
@@ -159,11 +161,16 @@ class LetterBox:
             )
         return self._own
 
+    @property
+    def _is_shared(self) -> bool:
+        return is_shared(self._address)
+
     def _is_running(self) -> bool:
+        """Return whether the agent may be at work; of a store that replicas share nobody can tell."""
         if self._is_shared:
-            return True  # of replicas nobody can say; over the bus it shows
+            return True
         try:
-            FileLock.acquire(self._file).release()
+            FileLock.acquire(Path(self._address)).release()
         except StoreBusyError:
             return True
         return False

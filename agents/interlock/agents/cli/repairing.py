@@ -6,7 +6,6 @@ __all__ = ["Workshop"]
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -28,23 +27,16 @@ class Workshop:
     """What a command does with dead letters; what it has done is said as it goes."""
 
     def __init__(
-        self,
-        letter_box: Callable[[str], LetterBox],
-        *,
-        directory: Path,
-        clock: Clock,
-        output: Output,
-        agents: Sequence[str] = (),
+        self, letter_box: Callable[[str], LetterBox], *, agents: Sequence[str], clock: Clock, output: Output
     ) -> None:
-        """Where the selection names no agent, `agents` are looked at, or those whose stores lie in `directory`."""
+        """`agents` are those whose letters are looked at when none is named."""
         self._letter_box = letter_box
         self._agents = agents
-        self._directory = directory
         self._clock = clock
         self._output = output
 
     def __repr__(self) -> str:
-        return f"Workshop({str(self._directory)!r})"
+        return f"Workshop({list(self._agents)})"
 
     async def chosen(self, selection: Selection) -> list[Found]:
         """Return the letters that are meant, oldest first. Of one agent at most 200 are looked at, and a note says so.
@@ -54,14 +46,20 @@ class Workshop:
         if selection.addresses:
             return await self._named(selection.addresses)
         found: list[Found] = []
-        for agent in selection.agents or self._agents or sorted(path.stem for path in self._directory.glob("*.sqlite")):
-            async with self._letter_box(agent) as box:
-                report = await box.report(DeadLettersRequest(limit=_MORE_THAN_SHOWN))
+        for agent in selection.agents or self._agents:
+            try:
+                async with self._letter_box(agent) as box:
+                    report = await box.report(DeadLettersRequest(limit=_MORE_THAN_SHOWN))
+            except UsageError as error:
+                if agent in selection.agents:
+                    raise
+                self._output.note(f"{agent} is left out: {error}")  # what cannot be read must not hide the others
+                continue
             found += [Found(agent, letter) for letter in report.letters if selection.selects(letter)]
             if report.more:
                 self._output.note(f"{agent} has more than these {len(report.letters)}: repair them and look again")
-        if not found and not selection.agents and not self._directory.is_dir():
-            raise UsageError(f"there are no stores in {self._directory}: give the state_dir of the agents, or --agent")
+        if not selection.agents and not self._agents:
+            raise UsageError("there are no stores of agents here: give their state_dir, or name one by --agent")
         return found
 
     async def one(self, address: Address, with_body: bool) -> Found:
