@@ -12,12 +12,9 @@ import pytest
 
 from docs.snippets import ROOT, named_blocks
 from interlock.agents.permissions import allowed_rows
-from interlock.bus.clock import SystemClock
 from interlock.bus.connect import open_transport
 from interlock.bus.private_broker import PrivateBroker
 from interlock.bus.rabbitmq import definitions
-from interlock.bus.store.records import InboxMessage
-from interlock.bus.store.sqlite import SqliteStore
 from interlock.protocol.roles import ALL_ROLES
 
 PROGRAMS = named_blocks(ROOT / "docs" / "operations.md")
@@ -58,30 +55,3 @@ async def test_the_topology_has_a_queue_for_every_role(tmp_path: Path) -> None:
             async with transport.consume():
                 pass
             await transport.aclose()
-
-
-async def test_dead_messages_are_listed_and_get_another_chance(tmp_path: Path) -> None:
-    file = tmp_path / "backend-agent.sqlite"
-    clock = SystemClock()
-    message = InboxMessage(
-        message_id="0199aaaa-0000-7000-8000-000000000001",
-        sender="devops-agent",
-        type="infrastructure_ready",
-        conversation_id="0199aaaa-0000-7000-8000-000000000002",
-        body=b"{}",
-        received_at=clock.now(),
-    )
-    store = await SqliteStore.open(file, agent="backend-agent", clock=clock)
-    await store.receive(message)
-    (claim,) = await store.claim(limit=1, lease=30)
-    await store.bury(claim, error="the disk was full")
-    await store.aclose()
-
-    listed = await anyio.to_thread.run_sync(lambda: run("revive.py", tmp_path, file))
-    await anyio.to_thread.run_sync(lambda: run("revive.py", tmp_path, file, str(claim.seq)))
-
-    assert "the disk was full" in listed
-    store = await SqliteStore.open(file, agent="backend-agent", clock=clock)
-    counts = await store.counts()
-    await store.aclose()
-    assert (counts.ready, counts.dead) == (1, 0)
