@@ -55,11 +55,15 @@ class PrivateBroker:
         *,
         definitions: Definitions,
         server: Path | None = None,
+        management: bool = False,
         membership: Membership | None = None,
         name: str | None = None,
     ) -> None:
-        """`membership` and `name` are for a node of a `PrivateCluster`, which also has the port mapper."""
-        self._node = PrivateNode(directory, membership=membership, name=name)
+        """With `management`, the HTTP API listens too; a graceful stop then takes some six seconds instead of one.
+
+        `membership` and `name` are for a node of a `PrivateCluster`, which also has the port mapper.
+        """
+        self._node = PrivateNode(directory, management=management, membership=membership, name=name)
         self._definitions = definitions
         self._server = server
         self._broker: PrivateProcess | None = None
@@ -122,6 +126,16 @@ class PrivateBroker:
         except KeyError as error:
             raise UsageError(f"the private broker has no user '{user}'; name it in its definitions") from error
         return f"amqp://{quote(user)}:{quote(password)}@127.0.0.1:{self.port}/{quote(VHOST)}"
+
+    def management_url(self, user: str = ADMIN) -> str:
+        """Return the address of the HTTP API with a user's login in it. Secret.
+
+        Raises UsageError for an unknown user, or when the broker was made without `management`.
+        """
+        if self._node.management_port is None:
+            raise UsageError("this private broker has no management API; make it with management=True")
+        login = self.url(user).removeprefix("amqp://").rpartition("@")[0]
+        return f"http://{login}@127.0.0.1:{self._node.management_port}"
 
     async def start(self, *, timeout: float = 60.0) -> None:
         """Return when it accepts connections; `timeout` is in seconds.

@@ -42,9 +42,20 @@ class Membership:
 class PrivateNode:
     """A name, ports on 127.0.0.1 and a directory, the same over every restart."""
 
-    def __init__(self, directory: Path, *, membership: Membership | None = None, name: str | None = None) -> None:
-        """`name` is one of the membership's; without either, the node is alone."""
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        management: bool = False,
+        membership: Membership | None = None,
+        name: str | None = None,
+    ) -> None:
+        """With `management`, its HTTP API listens as well; ending the node then takes seconds longer.
+
+        `name` is one of the membership's; without either, the node is alone.
+        """
         self.directory = directory
+        self.management_port = free_port() if management else None
         self._membership = membership or Membership.of(1)
         self.name = name or self._membership.names[0]
         self.port, self._distribution_port = free_port(), free_port()
@@ -70,7 +81,8 @@ class PrivateNode:
             cookie.touch(mode=0o600)
             cookie.write_text(self._membership.cookie)
             cookie.chmod(0o400)
-        (self.directory / "enabled_plugins").write_text("[].\n")
+        plugins = "" if self.management_port is None else "rabbitmq_management"
+        (self.directory / "enabled_plugins").write_text(f"[{plugins}].\n")
         loaded = self.directory / "definitions.json"
         loaded.touch(mode=0o600)
         loaded.write_text(definitions)
@@ -80,9 +92,18 @@ class PrivateNode:
             "log.console = true\n"
             "log.console.level = info\n"
             "log.file = false\n"
-            f"load_definitions = {loaded}\n" + self._membership.configuration()
+            f"load_definitions = {loaded}\n" + self._management() + self._membership.configuration()
         )
         self._write_control(control)
+
+    def _management(self) -> str:
+        if self.management_port is None:
+            return ""
+        return (
+            f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {self.management_port}\n"
+            # Counts are as old as this, in milliseconds; the default of 5 s is meant for many queues.
+            "collect_statistics_interval = 500\n"
+        )
 
     def _write_control(self, program: Path) -> None:
         """Leave a command for people: `DIRECTORY/rabbitmqctl list_queues -p interlock`."""
