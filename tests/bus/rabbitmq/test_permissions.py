@@ -143,6 +143,6 @@ async def test_a_broker_without_the_topology_says_what_to_do(rabbit: RabbitHarne
     await rabbit.declare("beta-agent")
     async with await aio_pika.connect(rabbitmq.url()) as connection, connection.channel() as channel:
         await channel.exchange_delete(MESSAGES)
-    with pytest.raises(BrokerUnavailableError, match="declare the topology"):
+    with pytest.raises(BrokerUnavailableError, match="interlock topology apply"):
         await (await rabbit.connect("alpha-agent")).publish(outgoing())
     await rabbit.declare("beta-agent")

@@ -7,7 +7,7 @@ channels weakly and re-declares what was lost.
 
 from __future__ import annotations
 
-__all__ = ["Connection", "underlay"]
+__all__ = ["CHATTY", "Connection", "underlay"]
 
 import asyncio
 import random
@@ -25,6 +25,9 @@ from aio_pika.connection import make_url
 from interlock.bus.clock import Clock
 from interlock.bus.errors import BrokerUnavailableError, LoginRefusedError
 from interlock.protocol.errors import UsageError
+
+CHATTY = ("aio_pika", "aiormq")
+"""Loggers that write a traceback for every lost connection: what matters of it is raised, or logged by this package."""
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0

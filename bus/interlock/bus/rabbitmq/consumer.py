@@ -125,7 +125,9 @@ class Consumer:
         except aiormq.exceptions.ChannelAccessRefused as error:
             raise NotPermittedError(f"the broker refuses to subscribe: {error}; is it this user's queue?") from error
         except aiormq.exceptions.ChannelNotFoundEntity as error:
-            raise BrokerUnavailableError(f"nothing to consume: {error}; declare the topology first") from error
+            raise BrokerUnavailableError(
+                f"nothing to consume: {error}; `interlock topology apply` declares what is missing"
+            ) from error
         except _LOST as error:
             raise BrokerUnavailableError(
                 f"the connection was lost while subscribing ({type(error).__name__})"

@@ -72,7 +72,9 @@ async def _fetched(raw: aiormq.Channel, queue: str) -> AsyncGenerator[ParkedDeli
         try:
             message = await raw.basic_get(queue)
         except aiormq.exceptions.ChannelNotFoundEntity as error:
-            raise BrokerUnavailableError(f"no parking queue: {error}; declare the topology first") from error
+            raise BrokerUnavailableError(
+                f"no parking queue: {error}; `interlock topology apply` declares it"
+            ) from error
         except _LOST as error:
             raise BrokerUnavailableError(f"the connection was lost while reading ({type(error).__name__})") from error
         if message.delivery_tag is None:

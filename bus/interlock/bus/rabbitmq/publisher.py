@@ -217,7 +217,7 @@ def _error(
         case _Verdict.UNDECLARED:
             return BrokerUnavailableError(
                 f"message {message.message_id} was not sent: the broker has no exchange {exchange}; "
-                "declare the topology first"
+                "`interlock topology apply` declares it"
             )
         case _Verdict.FORBIDDEN:
             error = NotPermittedError(

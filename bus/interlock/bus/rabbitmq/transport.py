@@ -16,8 +16,9 @@ from aio_pika.abc import AbstractChannel
 from interlock.bus.admission import admit
 from interlock.bus.clock import Clock, SystemClock
 from interlock.bus.errors import BrokerUnavailableError, NotPermittedError
-from interlock.bus.rabbitmq.connection import Connection, underlay
+from interlock.bus.rabbitmq.connection import CHATTY, Connection, underlay
 from interlock.bus.rabbitmq.consumer import Consumer, Source
+from interlock.bus.rabbitmq.inequivalence import inequivalence
 from interlock.bus.rabbitmq.parking import look_through
 from interlock.bus.rabbitmq.publisher import Publisher
 from interlock.bus.rabbitmq.topology import (
@@ -33,8 +34,6 @@ from interlock.protocol.errors import UsageError
 
 _TIMEOUT = 30.0
 _COPIES_KEPT = 10_000
-_CHATTY = ("aio_pika", "aiormq")
-"""Loggers that write a traceback for every lost connection: what matters of it is raised, or logged by this package."""
 _EXPIRES_MS = 60_000
 
 
@@ -83,7 +82,7 @@ class RabbitTransport:
 
         Raises BrokerUnavailableError, NotPermittedError for refused credentials, UsageError for a malformed URL.
         """
-        for name in _CHATTY:
+        for name in CHATTY:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         clock = clock or SystemClock()
         addresses = (urls,) if isinstance(urls, str) else tuple(urls)
@@ -131,7 +130,7 @@ class RabbitTransport:
             for binding in planned.bindings:
                 await raw.queue_bind(binding.queue, binding.exchange, binding.pattern)
         except aiormq.exceptions.ChannelPreconditionFailed as error:
-            raise UsageError(f"the broker holds something else by that name: {error}; delete or migrate it") from error
+            raise UsageError(str(inequivalence(str(error)) or f"the broker refuses to declare: {error}")) from error
         except aiormq.exceptions.ChannelAccessRefused as error:
             raise NotPermittedError(
                 f"{self._identity} may not declare: {error}; use the topology's own user"
