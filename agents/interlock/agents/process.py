@@ -13,12 +13,13 @@ from contextlib import AsyncExitStack
 import anyio
 
 from interlock.agents.agent import Agent
+from interlock.agents.blueprint import own_topology
 from interlock.agents.runtime import Runtime
-from interlock.agents.settings import Settings
+from interlock.agents.settings import Settings, TopologySettings
 from interlock.bus.clock import SystemClock
 from interlock.bus.errors import NotPermittedError
 from interlock.bus.store.opening import open_store
-from interlock.bus.transport import AgentQueue, Topology, Transport
+from interlock.bus.transport import Transport
 from interlock.protocol.errors import InterlockError
 
 _log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ async def serve(agents: Sequence[Agent], settings: Settings, *, started: Callabl
                 settings.broker_urls(agent.name), identity=agent.name, clock=clock
             )
             stack.push_async_callback(transport.aclose)
-            await declare_if_permitted(transport, agent)
+            await declare_if_permitted(transport, agent, settings=settings.topology)
             await anyio.Path(settings.state_dir).mkdir(parents=True, exist_ok=True)
             store = await open_store(settings.store_address(agent.name), agent=agent.name, clock=clock)
             stack.push_async_callback(store.aclose)
@@ -64,11 +65,18 @@ async def serve(agents: Sequence[Agent], settings: Settings, *, started: Callabl
             tasks.cancel_scope.cancel()
 
 
-async def declare_if_permitted(transport: Transport, agent: Agent) -> None:
-    """Declare the agent's own queues, unless this user may not: then whoever deployed the broker has done so."""
-    queue = AgentQueue(agent.name, announcements=agent.announcements)
+async def declare_if_permitted(
+    transport: Transport,
+    agent: Agent,
+    *,
+    settings: TopologySettings = TopologySettings(),  # noqa: B008 - frozen
+) -> None:
+    """Declare the agent's own queues, unless this user may not: then whoever deployed the broker has done so.
+
+    Raises UsageError, saying what to do, when a queue exists with other arguments.
+    """
     try:
-        await transport.declare(Topology(agents=(queue,)))
+        await transport.declare(own_topology(agent.name, agent.announcements, settings))
     except NotPermittedError:
         _log.info("%s may not declare queues; it uses those that were declared for it", agent.name)
 

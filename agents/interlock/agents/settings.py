@@ -18,7 +18,9 @@ __all__ = [
     "KubernetesSettings",
     "ProvisioningSettings",
     "QaSettings",
+    "QueueSettings",
     "Settings",
+    "TopologySettings",
 ]
 
 import json
@@ -28,7 +30,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -61,6 +63,35 @@ class BrokerSettings(_Section):
     password: SecretStr | None = None
     passwords: dict[AgentName, SecretStr] = Field(default_factory=dict[AgentName, SecretStr])
     """By agent, for a process that runs several; goes before `user` and `password`."""
+    management_url: SecretStr | None = None
+    """Of RabbitMQ's management API, e.g. `https://host:15671`, with or without a login; only operators need it."""
+    management_token: SecretStr | None = None
+    """A bearer token for it, where logins are OAuth 2.0's."""
+    management_ca_file: Path | None = None
+    """PEM file of the authority that it is trusted by; None: the system's."""
+
+
+class QueueSettings(_Section):
+    """The limits of one agent's queue, where they are not everybody's."""
+
+    delivery_limit: Annotated[int, Field(ge=1)] | None = None
+    max_length: Annotated[int, Field(ge=1)] | None = None
+    announcements: tuple[str, ...] = ()
+    """Types sent to `all` that it gets, for an agent that may not bind its queue itself."""
+
+
+class TopologySettings(_Section):
+    """What `interlock topology` declares; a queue that exists keeps its limits until it is replaced."""
+
+    delivery_limit: Annotated[int, Field(ge=1)] = 5
+    """How often a message may return to its queue before it is parked."""
+    max_length: Annotated[int, Field(ge=1)] = 1_000_000
+    """Messages of one queue; past it publishes are refused."""
+    agents: dict[AgentName, QueueSettings] = Field(default_factory=dict[AgentName, QueueSettings])
+    """By agent: limits of its own, and agents that no catalogue names."""
+    journal_max_age: Annotated[float, Field(ge=1)] = 604_800.0
+    """Seconds for which the journal keeps copies."""
+    journal_max_bytes: Annotated[int, Field(ge=1_000_000)] = 1_000_000_000
 
 
 class JiraSettings(_Section):
@@ -227,6 +258,7 @@ class Settings(BaseSettings):
     store_url: Annotated[SecretStr, AfterValidator(_database)] | None = None
     """Where replicas share their stores: `postgresql://user:password@host/database`; `{agent}` stands for the name."""
     broker: BrokerSettings = BrokerSettings()
+    topology: TopologySettings = TopologySettings()
     jira: JiraSettings = JiraSettings()
     aws: AwsSettings = AwsSettings()
     kubernetes: KubernetesSettings = KubernetesSettings()
@@ -279,6 +311,18 @@ class Settings(BaseSettings):
             user, password = identity, own
         urls = (url.get_secret_value() for url in self.broker_url)
         return tuple(url if password is None else _with_login(url, user, password) for url in urls)
+
+    def administrator_urls(self, administrator: str) -> tuple[str, ...]:
+        """Return the broker's addresses with the login of who declares the topology. Secret.
+
+        That is the administrator with the password among `broker.passwords`, else who logs in at the management API,
+        else as for any other name. Raises UsageError when no broker is set.
+        """
+        api = urlsplit(self.broker.management_url.get_secret_value()) if self.broker.management_url else None
+        if administrator in self.broker.passwords or api is None or api.username is None or not self.broker_url:
+            return self.broker_urls(administrator)
+        user, password = unquote(api.username), SecretStr(unquote(api.password or ""))
+        return tuple(_with_login(url.get_secret_value(), user, password) for url in self.broker_url)
 
     def store_path(self, agent: str) -> Path:
         """Return the file in which an agent keeps its state, unless `store_url` is set."""

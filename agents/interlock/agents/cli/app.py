@@ -38,6 +38,7 @@ _COMMANDS = {
     "run": _Entry("run", "Run agents, or the whole team.", extra="devops"),
     "sandbox": _Entry("sandbox", "Start emulators of the outside world.", extra="sandbox"),
     "broker": _Entry("broker_up", "Start a broker of one's own, for trying out an agent."),
+    "topology": _Entry("topology", "Compare the broker with what it should hold, and bring it there."),
     "send": _Entry("send", "Publish messages from a file."),
     "validate": _Entry("validate", "Check messages against the catalogue."),
     "tail": _Entry("tail", "Show messages as they are sent."),

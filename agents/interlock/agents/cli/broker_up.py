@@ -8,7 +8,7 @@ import re
 import signal
 import socket
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +18,7 @@ import typer
 
 from interlock.agents.cli.options import JsonOption
 from interlock.agents.cli.output import Output, reporting
+from interlock.agents.cli.private_file import write_private
 from interlock.agents.cli.toml import render_toml
 from interlock.agents.permissions import allowed_rows
 from interlock.bus.clock import Clock, SystemClock
@@ -25,6 +26,7 @@ from interlock.bus.errors import BrokerUnavailableError
 from interlock.bus.private_broker import PrivateBroker
 from interlock.bus.rabbitmq import ADMIN, VHOST, Definitions, RabbitTransport, definitions
 from interlock.bus.transport import AgentQueue, Topology
+from interlock.protocol.discovery import installed_catalogue
 from interlock.protocol.errors import UsageError
 from interlock.protocol.roles import ALL_ROLES, CONSOLE
 
@@ -48,6 +50,10 @@ def up(
     directory: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where log and data are kept; default: a temporary folder.")
     ] = None,
+    management: Annotated[
+        bool,
+        typer.Option("--management", help="With the management API and the administrator's login, for `topology`."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Start a private RabbitMQ on 127.0.0.1, and run until interrupted.
@@ -59,15 +65,17 @@ def up(
         _refuse_taken(write)
         folder = (directory or Path(scratch)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        anyio.run(_up, folder, write.resolve(), SystemClock(), output)
+        anyio.run(_up, folder, write.resolve(), management, SystemClock(), output)
 
 
-async def _up(folder: Path, write: Path, clock: Clock, output: Output) -> None:
-    users = definitions(allowed_rows(), observers=(CONSOLE,))
+async def _up(folder: Path, write: Path, management: bool, clock: Clock, output: Output) -> None:
+    catalogue = installed_catalogue()
+    names = sorted({*ALL_ROLES, *catalogue.agents()})
+    users = definitions(allowed_rows(names, catalogue=catalogue), observers=(CONSOLE,))
     output.note("starting RabbitMQ, which takes some seconds")
-    async with PrivateBroker(folder, definitions=users) as broker:
-        version = await _prepare(broker)
-        with _written(write, _settings(broker, users)):
+    async with PrivateBroker(folder, definitions=users, management=management) as broker:
+        version = await _prepare(broker, names)
+        with _written(write, _settings(broker, users, management=management)):
             output.say(
                 f"{version} is ready on 127.0.0.1:{broker.port}; its settings are in {write}.\n"
                 f"In other terminals, in {write.parent}:\n"
@@ -82,22 +90,23 @@ async def _up(folder: Path, write: Path, clock: Clock, output: Output) -> None:
             await _until_interrupted(broker, clock)
 
 
-async def _prepare(broker: PrivateBroker) -> str:
-    """Declare a queue for every role, and return the broker's version."""
+async def _prepare(broker: PrivateBroker, names: Sequence[str]) -> str:
+    """Declare a queue for every one of these, and return the broker's version."""
     transport = await RabbitTransport.connect(broker.url(), identity=ADMIN, journal=False)
     try:
-        await transport.declare(Topology(agents=tuple(AgentQueue(name) for name in ALL_ROLES)))
+        await transport.declare(Topology(agents=tuple(AgentQueue(name) for name in names)))
         return await transport.broker_version()
     finally:
         with anyio.CancelScope(shield=True):
             await transport.aclose()
 
 
-def _settings(broker: PrivateBroker, users: Definitions) -> str:
-    """Return the settings of every role's agents; the administrator stays out of them."""
+def _settings(broker: PrivateBroker, users: Definitions, *, management: bool) -> str:
+    """Return the settings of every role's agents; the administrator stays out of them, unless it was asked for."""
     passwords = {name: password for name, password in users.passwords.items() if name != ADMIN}
+    login = {"management_url": broker.management_url()} if management else {}
     url = f"amqp://127.0.0.1:{broker.port}/{VHOST}"
-    return _MARK + render_toml({"broker_url": url, "broker": {"passwords": passwords}})
+    return _MARK + render_toml({"broker_url": url, "broker": {**login, "passwords": passwords}})
 
 
 def _refuse_taken(file: Path) -> None:
@@ -129,14 +138,7 @@ def _answers(settings: str) -> bool:
 @contextmanager
 def _written(file: Path, text: str) -> Generator[None]:
     """Have this text in the file, readable for its owner only; at the end remove it, unless it was changed."""
-    draft = file.with_name(f".{file.name}.draft")
-    try:
-        draft.unlink(missing_ok=True)
-        draft.touch(mode=0o600)
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(file)
-    except OSError as error:
-        raise UsageError(f"the settings cannot be written to {file}: {error.strerror}; name another file") from error
+    write_private(file, text)
     try:
         yield
     finally:
