@@ -39,6 +39,7 @@ _COMMANDS = {
     "sandbox": _Entry("sandbox", "Start emulators of the outside world.", extra="sandbox"),
     "broker": _Entry("broker_up", "Start a broker of one's own, for trying out an agent."),
     "topology": _Entry("topology", "Compare the broker with what it should hold, and bring it there."),
+    "doctor": _Entry("doctor", "Look at everything, and say what to do."),
     "send": _Entry("send", "Publish messages from a file."),
     "validate": _Entry("validate", "Check messages against the catalogue."),
     "tail": _Entry("tail", "Show messages as they are sent."),

@@ -23,6 +23,7 @@ from interlock.bus.store.records import ApprovalRow, AuditRow, DeadRow, Rejectio
 from interlock.bus.store.schema.migrating import Dialect, applied_steps
 from interlock.bus.store.schema.revisions import known_revisions
 from interlock.bus.store.sqlite import SqliteDatabase
+from interlock.bus.store.standing import Standing, standing
 from interlock.bus.store.timers import TIMER
 from interlock.protocol.errors import UsageError
 
@@ -123,6 +124,11 @@ class StoreReader:
         """Return one message of the inbox with its history, dead or not."""
         with self._reading() as db:
             return dead.letter(db, seq=seq)
+
+    def standing(self, *, now: datetime) -> Standing:
+        """Return how much lies where, and what is late."""
+        with self._reading() as db:
+            return standing(db, now=now)
 
     def rejections(self) -> tuple[RejectionRow, ...]:
         """Return why messages were parked, the latest first."""
