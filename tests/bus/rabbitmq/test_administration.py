@@ -9,7 +9,7 @@ import pytest
 from bus.harness import eventually, outgoing, take
 from bus.rabbitmq.administering import Managed
 from interlock.bus.clock import SystemClock
-from interlock.bus.errors import BrokerUnavailableError, LoginRefusedError, NotPermittedError
+from interlock.bus.errors import BrokerUnavailableError, LoginRefusedError, NotPermittedError, UnconfirmedError
 from interlock.bus.private_process import free_port
 from interlock.bus.rabbitmq import VHOST, RabbitTransport
 from interlock.bus.rabbitmq.administration import Administration, vhost_of
@@ -232,3 +232,27 @@ async def test_consuming_a_queue_that_is_missing_says_how_it_comes_about(managed
         async with beta.consume():
             pytest.fail("there is no queue")
     await beta.aclose()
+
+
+async def test_a_policy_lowers_a_limit_at_once_and_cannot_raise_it(managed: Managed) -> None:
+    """What the plan says of policies: without replacing anything, the lower one of argument and policy counts."""
+    await declared(managed)
+    alpha = await RabbitTransport.connect(managed.broker.url("alpha-agent"), identity="alpha-agent", journal=False)
+    policy = ("set_policy", "--vhost", VHOST, "--apply-to", "queues", "beta-limit", "^beta-agent$")
+
+    async def is_full() -> bool:
+        try:
+            await alpha.publish(outgoing(), timeout=2.0)
+        except UnconfirmedError:
+            return True
+        return False
+
+    try:
+        await managed.broker.control(*policy, '{"max-length": 3}')
+        await eventually(is_full, bool)
+        await managed.broker.control(*policy, '{"max-length": 2000000}')
+        await eventually(is_full, lambda full: not full)
+    finally:
+        await managed.broker.control("clear_policy", "--vhost", VHOST, "beta-limit")
+        await alpha.aclose()
+    assert (await managed.administration.drift(TOPOLOGY)).is_empty

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import anyio
 
@@ -17,7 +18,7 @@ from interlock.agents.doctor.ward import Ward
 from interlock.agents.settings import Settings
 from interlock.bus.store.opening import is_shared, open_reader
 from interlock.protocol.errors import InterlockError
-from interlock.protocol.roles import TEAM
+from interlock.protocol.roles import ALL_ROLES, TEAM
 
 _LATE = 60.0
 """Seconds after which something that should happen at once is late."""
@@ -45,7 +46,9 @@ class StoresCheck:
 
 def _agents(settings: Settings) -> tuple[str, ...]:
     if settings.store_url is not None:
-        return TEAM
+        # A database user that is an agent's sees that agent's part alone.
+        user = unquote(urlsplit(settings.store_url.get_secret_value()).username or "")
+        return (user,) if user in ALL_ROLES else TEAM
     return tuple(sorted(file.stem for file in settings.state_dir.glob("*.sqlite")))
 
 
