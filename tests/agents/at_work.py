@@ -20,7 +20,8 @@ from interlock.agents.runtime import Runtime, RuntimeSettings
 from interlock.bus.clock import Clock, SystemClock
 from interlock.bus.memory import MemoryBroker
 from interlock.bus.store.sqlite import SqliteStore
-from interlock.bus.transport import AgentQueue, Outgoing, Topology
+from interlock.bus.telemetry import OFF, Telemetry
+from interlock.bus.transport import AgentQueue, Outgoing, Topology, Transport
 from interlock.protocol import catalogue as catalogues
 from interlock.protocol.codec import decode, encode
 from interlock.protocol.envelope import Envelope
@@ -85,16 +86,19 @@ class Workplace:
         return await SqliteStore.open(self._directory / "agent.sqlite", agent=self._agent.name, clock=self.clock)
 
     @asynccontextmanager
-    async def running(self) -> AsyncGenerator[tuple[Runtime, SqliteStore]]:
-        """Run the agent; at the end it is stopped in good order."""
+    async def running(
+        self, *, telemetry: Telemetry = OFF, transport: Transport | None = None
+    ) -> AsyncGenerator[tuple[Runtime, SqliteStore]]:
+        """Run the agent, over a transport of its own if none is given; at the end it is stopped in good order."""
         store = await self.open_store()
         try:
             runtime = Runtime(
                 self._agent,
-                transport=self.broker.connect(self._agent.name),
+                transport=transport or self.broker.connect(self._agent.name),
                 store=store,
                 clock=self.clock,
                 settings=self._settings,
+                telemetry=telemetry,
             )
             async with anyio.create_task_group() as tasks:
                 ready = anyio.Event()
@@ -131,6 +135,7 @@ class Workplace:
         causation_id: str | None = None,
         deadline: datetime | None = None,
         hops: int = 0,
+        traced_as: str | None = None,
         **changes: str,
     ) -> str:
         """Publish as the peer, with the envelope or the transport's view of it changed; returns the message's id."""
@@ -144,8 +149,9 @@ class Workplace:
             causation_id=causation_id,
             deadline=deadline,
             hops=hops,
+            traceparent=traced_as,
         )
-        await self.publish(encode(envelope), type=envelope.type, id=envelope.id, **changes)
+        await self.publish(encode(envelope), **{"type": envelope.type, "id": envelope.id, **changes})
         return envelope.id
 
     async def publish(self, body: bytes, *, type: str = "question", id: str = "0", **changes: str) -> None:  # noqa: A002

@@ -17,12 +17,13 @@ from interlock.agents.patience import Patience
 from interlock.agents.repair import Repairs
 from interlock.agents.runtime_settings import RuntimeSettings
 from interlock.agents.timer import TIMER, TimerFired
-from interlock.agents.tracing import handling
 from interlock.bus.clock import Clock
 from interlock.bus.errors import LeaseLostError, StoreConflictError
 from interlock.bus.relay import Backoff
 from interlock.bus.store.port import Store
 from interlock.bus.store.records import Claim, Commit, EffectState, OutboxMessage
+from interlock.bus.subject import about
+from interlock.bus.telemetry import OFF, Operation, Telemetry
 from interlock.protocol.codec import decode
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.errors import (
@@ -55,6 +56,7 @@ class Attempts:
         written: Callable[[], None],
         rescheduled: Callable[[], None],
         repairs: Repairs | None = None,
+        telemetry: Telemetry = OFF,
     ) -> None:
         """`written` is called when something may be in the outbox, `rescheduled` when a retry or timer was set.
 
@@ -68,6 +70,7 @@ class Attempts:
         self._written = written
         self._rescheduled = rescheduled
         self._repairs = repairs
+        self._telemetry = telemetry
         self._backoff = Backoff(first=settings.first_retry, longest=settings.last_retry)
         self._interruptions = Interruptions(
             catalogue=agent.catalogue, store=store, clock=clock, patience=patience, grace=settings.grace
@@ -92,22 +95,29 @@ class Attempts:
             _log.error("%s can not read message %s any more: %s", self._agent.name, claim.message.message_id, error)
             await self._patience.insist(self._store.bury, claim, error=str(error))
             return
+        with (
+            about(self._agent.name, envelope.conversation_id, envelope.id, envelope.type),
+            self._telemetry.processing(envelope, attempt=claim.attempt) as processing,
+        ):
+            await self._attempt(claim, envelope, processing)
+
+    async def _attempt(self, claim: Claim, envelope: Envelope[Message], processing: Operation) -> None:
         context = self._context(claim, envelope)
         interruption = await self._interruptions.before(claim, envelope)
         if interruption is None:
             with self._interruptions.working_on(claim, envelope) as under_way:
-                await self._work(claim, envelope, context)
+                await self._work(claim, envelope, context, processing)
             # A scope that was cancelled after the last await has interrupted nothing.
             interruption = under_way.interruption if under_way.scope.cancelled_caught else None
         if interruption is not None:
+            processing.note("interlock.interrupted", value=True)
             await self._end_early(claim, envelope, interruption, effects=context.effects)
 
-    async def _work(self, claim: Claim, envelope: Envelope[Message], context: Context) -> None:
+    async def _work(self, claim: Claim, envelope: Envelope[Message], context: Context, processing: Operation) -> None:
         try:
             if claim.attempt > self._settings.max_attempts:
                 raise PermanentError("every attempt before ended with its process; the message is not tried again")
-            with handling(self._agent.name, envelope):
-                commit = await self._answer(claim, envelope, context)
+            commit = await self._answer(claim, envelope, context)
             await self._patience.insist(self._store.finish, claim, commit)
             self._written()
             if commit.set_timers:
@@ -115,12 +125,16 @@ class Attempts:
         except LeaseLostError:
             raise
         except UnknownOutcomeError as error:
+            processing.failed(error)
             await self._give_up(claim, envelope, error, code="unknown_outcome")
         except TransientError as error:
+            processing.failed(error)
             await self._try_again(claim, envelope, error, limit=self._settings.max_attempts)
         except (PermanentError, UsageError) as error:
+            processing.failed(error)
             await self._give_up(claim, envelope, error, code=_code(error))
         except Exception as error:  # a handler's own defect must not end the agent: it is retried, then dead
+            processing.failed(error)
             _log.exception("%s failed on %s %s", self._agent.name, envelope.type, envelope.id)
             await self._try_again(claim, envelope, error, limit=self._settings.max_crashes)
 
@@ -189,6 +203,8 @@ class Attempts:
         if not self._interruptions.patience_with(envelope, self._clock.now() + timedelta(seconds=delay)):
             await self._give_up(claim, envelope, error, code="deadline_exceeded")
             return
+        if self._telemetry.meters is not None:
+            self._telemetry.meters.retried(envelope.type)
         _log.warning("%s tries %s %s again in %.1f s: %s", self._agent.name, envelope.type, envelope.id, delay, error)
         not_before = self._clock.now() + timedelta(seconds=delay)
         await self._patience.insist(self._store.retry, claim, not_before=not_before, error=_history(error))
@@ -234,6 +250,8 @@ class Attempts:
         self, claim: Claim, envelope: Envelope[Message], error: Exception, *, code: str, retryable: bool = False
     ) -> None:
         _log.error("%s gives up %s %s: %s", self._agent.name, envelope.type, envelope.id, error)
+        if self._telemetry.meters is not None:
+            self._telemetry.meters.died(envelope.type)
         commit = Commit()
         if isinstance(envelope.payload, Request):
             failure = TaskFailed(

@@ -15,6 +15,7 @@ from interlock.bus.clock import Clock
 from interlock.bus.errors import LeaseLostError
 from interlock.bus.store.port import Store
 from interlock.bus.store.records import EffectState
+from interlock.bus.telemetry import current
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.errors import InterlockError, TransientError, UnknownOutcomeError, UsageError
 from interlock.protocol.message import Message
@@ -109,7 +110,8 @@ class Context:
                 raise LeaseLostError(f"effect {name} was begun by another attempt meanwhile: drop this one")
         self.effects[key] = EffectState.STARTED
         try:
-            result = await effect()
+            with current().effect(key):
+                result = await effect()
         except UnknownOutcomeError as error:
             self.effects[key] = EffectState.UNKNOWN
             await self.store.settle_effect(name, state=EffectState.UNKNOWN, result=str(error))

@@ -16,6 +16,8 @@ from interlock.bus.clock import Clock
 from interlock.bus.errors import BrokerUnavailableError
 from interlock.bus.store.port import Store
 from interlock.bus.store.records import InboxMessage, Receipt
+from interlock.bus.subject import about
+from interlock.bus.telemetry import OFF, Operation, Telemetry
 from interlock.bus.transport import Arrival, Delivery
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.errors import InvalidMessageError, RejectionCode
@@ -29,11 +31,21 @@ class Intake:
     themselves may then be lost.
     """
 
-    def __init__(self, agent: Agent, *, store: Store, clock: Clock, patience: Patience, window: int = 64) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        *,
+        store: Store,
+        clock: Clock,
+        patience: Patience,
+        telemetry: Telemetry = OFF,
+        window: int = 64,
+    ) -> None:
         self._agent = agent
         self._store = store
         self._clock = clock
         self._patience = patience
+        self._telemetry = telemetry
         self._refusal = Refusal(agent.name, store=store, clock=clock, patience=patience)
         self._window = anyio.Semaphore(window)
         self._reading = anyio.CancelScope()
@@ -65,19 +77,36 @@ class Intake:
 
     async def _take(self, delivery: Delivery, stored: Callable[[str], None], told: Callable[[], None]) -> None:
         try:
+            with self._telemetry.receiving(delivery) as receiving:
+                await self._settle(delivery, receiving, stored, told)
+        finally:
+            self._window.release()
+
+    async def _settle(
+        self, delivery: Delivery, receiving: Operation, stored: Callable[[str], None], told: Callable[[], None]
+    ) -> None:
+        try:
             envelope = self._admitted(delivery)
-            receipt = await self._patience.insist(self._store.receive, self._row(delivery, envelope))
-            if receipt is Receipt.CONFLICT:
-                await self._refusal.raise_alarm(delivery, envelope)
-                return
+            receiving.concerns(envelope)
+            with about(self._agent.name, envelope.conversation_id, envelope.id, envelope.type):
+                receipt = await self._patience.insist(self._store.receive, self._row(delivery, envelope))
+                receiving.note("interlock.receipt", receipt)
+                if receipt is Receipt.CONFLICT:
+                    self._count_rejection("id_reused")
+                    await self._refusal.raise_alarm(delivery, envelope)
+                    return
             await delivery.ack()
             if receipt is Receipt.NEW:
                 stored(envelope.type)
         except InvalidMessageError as error:
+            receiving.failed(error)
+            self._count_rejection(error.code)
             await self._refusal.refuse(delivery, error)
             told()
-        finally:
-            self._window.release()
+
+    def _count_rejection(self, code: str) -> None:
+        if self._telemetry.meters is not None:
+            self._telemetry.meters.rejected(code)
 
     def admitted(self, delivery: Arrival) -> InboxMessage:
         """Return the inbox's row for what has arrived. Raises InvalidMessageError when it is not for this agent."""

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from opentelemetry.propagate import inject
-
 from interlock.agents.agent import Addressed, Returned
 from interlock.bus.store.records import Commit, OutboxMessage
+from interlock.bus.telemetry import current
 from interlock.protocol.codec import encode
 from interlock.protocol.envelope import MAX_HOPS, Envelope
 from interlock.protocol.errors import PermanentError, UsageError
@@ -89,18 +88,17 @@ def enclose(
     declaration = message.declaration
     if not declaration.route.allows(agent, receiver):
         raise UsageError(f"{agent} may not send {declaration.type} to {receiver}; its route is {declaration.route}")
-    carrier: dict[str, str] = {}
-    inject(carrier)
+    message_id = derived_id(agent, cause.id, ordinal)
     envelope = Envelope.wrap(
         message,
         sender=agent,
         receiver=receiver,
         sent_at=now,
-        id=derived_id(agent, cause.id, ordinal),
+        id=message_id,
         conversation_id=cause.conversation_id,
         causation_id=cause.id,
         deadline=now + timedelta(seconds=declaration.deadline) if declaration.deadline else None,
-        traceparent=carrier.get("traceparent") or cause.traceparent,
+        traceparent=current().traceparent(message_id, cause.traceparent),
         hops=_hops(message, cause),
     )
     return OutboxMessage(

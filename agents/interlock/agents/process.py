@@ -16,6 +16,10 @@ from interlock.agents.agent import Agent
 from interlock.agents.blueprint import own_topology
 from interlock.agents.runtime import Runtime
 from interlock.agents.settings import Settings, TopologySettings
+from interlock.agents.telemetry.logs import configure
+from interlock.agents.telemetry.opening import Opened, open_telemetry
+from interlock.agents.telemetry.standing import Standing
+from interlock.agents.telemetry.watching import watched
 from interlock.bus.clock import SystemClock
 from interlock.bus.errors import NotPermittedError
 from interlock.bus.store.opening import open_store
@@ -27,9 +31,10 @@ _log = logging.getLogger(__name__)
 
 def run_agents(agents: Sequence[Agent], *, settings: Settings | None = None) -> None:
     """Run until SIGTERM or SIGINT, then leave in good order. Exits with 1 and one line when that is impossible."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        anyio.run(serve, agents, settings or Settings.load())
+        settings = settings or Settings.load()
+        configure(settings.logging)
+        anyio.run(serve, agents, settings)
     except* InterlockError as group:
         sys.exit("\n".join(str(error) for error in _leaves(group)))
 
@@ -41,6 +46,8 @@ async def serve(agents: Sequence[Agent], settings: Settings, *, started: Callabl
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         runtimes: list[Runtime] = []
+        telemetries: list[Opened] = []
+        standings: list[Standing] = []
         for agent in agents:
             transport = await RabbitTransport.connect(
                 settings.broker_urls(agent.name), identity=agent.name, clock=clock
@@ -50,7 +57,27 @@ async def serve(agents: Sequence[Agent], settings: Settings, *, started: Callabl
             await anyio.Path(settings.state_dir).mkdir(parents=True, exist_ok=True)
             store = await open_store(settings.store_address(agent.name), agent=agent.name, clock=clock)
             stack.push_async_callback(store.aclose)
-            runtimes.append(Runtime(agent, transport=transport, store=store, clock=clock, settings=settings.runtime))
+            opened = await stack.enter_async_context(
+                open_telemetry(
+                    settings.telemetry,
+                    agent=agent.name,
+                    version=agent.version,
+                    system=transport.features.name,
+                    clock=clock,
+                )
+            )
+            telemetries.append(opened)
+            runtime = Runtime(
+                agent,
+                transport=transport,
+                store=store,
+                clock=clock,
+                settings=settings.runtime,
+                telemetry=opened.telemetry,
+            )
+            runtimes.append(runtime)
+            standings.append(Standing(agent.name, runtime, transport, store, opened.telemetry))
+        await stack.enter_async_context(watched(standings, telemetries, settings=settings.health, clock=clock))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_stop_on_signal, runtimes, tasks.cancel_scope)
             async with anyio.create_task_group() as running:

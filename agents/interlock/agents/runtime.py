@@ -20,6 +20,7 @@ from interlock.agents.worker import Worker
 from interlock.bus.clock import Clock
 from interlock.bus.relay import Relay
 from interlock.bus.store.port import Store
+from interlock.bus.telemetry import OFF, Telemetry
 from interlock.bus.transport import Delivery, Transport
 from interlock.protocol.messages.task import TaskCancelled
 
@@ -44,6 +45,7 @@ class Runtime:
         store: Store,
         clock: Clock,
         settings: RuntimeSettings | None = None,
+        telemetry: Telemetry = OFF,
     ) -> None:
         self.agent = agent
         self._transport = transport
@@ -51,9 +53,10 @@ class Runtime:
         self._clock = clock
         self._settings = settings or RuntimeSettings()
         self._patience = Patience(clock, longest=self._settings.patience)
-        self._relay = Relay(store, transport, clock=clock, identity=agent.name)
-        self._intake = Intake(agent, store=store, clock=clock, patience=self._patience)
+        self._relay = Relay(store, transport, clock=clock, identity=agent.name, telemetry=telemetry)
+        self._intake = Intake(agent, store=store, clock=clock, patience=self._patience, telemetry=telemetry)
         self._rescheduled = anyio.Event()
+        self._taking = False
         self._attempts = Attempts(
             agent,
             store=store,
@@ -62,12 +65,18 @@ class Runtime:
             settings=self._settings,
             written=self._relay.wake,
             rescheduled=lambda: self._rescheduled.set(),
+            telemetry=telemetry,
             repairs=Repairs(
                 agent, store=store, transport=transport, intake=self._intake, woken=lambda: self._worker.wake()
             ),
         )
         self._worker = Worker(
-            self._attempts.make, store=store, clock=clock, patience=self._patience, settings=self._settings
+            self._attempts.make,
+            store=store,
+            clock=clock,
+            patience=self._patience,
+            settings=self._settings,
+            telemetry=telemetry,
         )
 
     def __repr__(self) -> str:
@@ -77,6 +86,11 @@ class Runtime:
     def is_stopping(self) -> bool:
         """Whether an orderly end was asked for."""
         return self._worker.is_stopping
+
+    @property
+    def is_taking(self) -> bool:
+        """Whether messages are being taken in."""
+        return self._taking
 
     def stop(self) -> None:
         """Ask for an orderly end: nothing new is taken in or begun, running handlers get `drain` seconds."""
@@ -105,9 +119,11 @@ class Runtime:
             background.start_soon(self._take_in, deliveries)
             await presence.announce()
             background.start_soon(presence.beat, self._settings.heartbeat, lambda: self._worker.working)
+            self._taking = True
             if ready is not None:
                 ready.set()
             await self._worker.run()
+            self._taking = False
             with anyio.move_on_after(_LAST_WORDS, shield=True):
                 await self._relay.drain(self._clock.now() + timedelta(seconds=_LAST_WORDS))
                 await presence.leave("stopped in good order")

@@ -44,6 +44,7 @@ from pydantic_settings import (
 
 from interlock.agents.runtime import RuntimeSettings
 from interlock.agents.secret_files import read_secret_files
+from interlock.agents.telemetry.settings import HealthSettings, LoggingSettings, TelemetrySettings
 from interlock.protocol.errors import UsageError
 from interlock.protocol.values import AgentName
 
@@ -269,6 +270,9 @@ class Settings(BaseSettings):
     qa: QaSettings = QaSettings()
     provisioning: ProvisioningSettings = ProvisioningSettings()
     runtime: Annotated[RuntimeSettings, BeforeValidator(_known)] = RuntimeSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    health: HealthSettings = HealthSettings()
+    logging: LoggingSettings = LoggingSettings()
 
     @classmethod
     def load(cls, flags: Mapping[str, object] | None = None) -> Settings:

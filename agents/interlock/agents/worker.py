@@ -18,6 +18,7 @@ from interlock.bus.clock import Clock
 from interlock.bus.errors import LeaseLostError
 from interlock.bus.store.port import Store
 from interlock.bus.store.records import Claim
+from interlock.bus.telemetry import OFF, Telemetry
 from interlock.protocol.errors import TransientError
 
 _log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class Worker:
         clock: Clock,
         patience: Patience,
         settings: RuntimeSettings,
+        telemetry: Telemetry = OFF,
     ) -> None:
         """`attempt` works on one message and records its end, or raises LeaseLostError."""
         self._attempt = attempt
@@ -50,6 +52,7 @@ class Worker:
         self._clock = clock
         self._patience = patience
         self._settings = settings
+        self._telemetry = telemetry
         self._jobs: dict[int, _Job] = {}
         self._woken = anyio.Event()
         self._stopping = False
@@ -126,6 +129,8 @@ class Worker:
             del self._jobs[job.claim.fence]
             self.wake()
         if job.scope.cancel_called:
+            if self._telemetry.meters is not None:
+                self._telemetry.meters.lease_lost()
             _log.warning("the lease on message %s was lost; its new holder goes on", job.claim.message.message_id)
 
     async def _release(self, claim: Claim) -> None:

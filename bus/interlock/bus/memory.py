@@ -13,7 +13,16 @@ import anyio.lowlevel
 from interlock.bus.admission import admit
 from interlock.bus.errors import BrokerUnavailableError, UnconfirmedError, UnroutableError
 from interlock.bus.memory_queue import Mailbox, MemoryConsumer, MemoryDelivery, MemoryParked, MemoryQueue
-from interlock.bus.transport import Delivery, Features, Outgoing, Parked, ParkedDelivery, Topology, matches
+from interlock.bus.transport import (
+    Delivery,
+    Features,
+    Outgoing,
+    Parked,
+    ParkedDelivery,
+    Topology,
+    TransportStatus,
+    matches,
+)
 from interlock.protocol.errors import UsageError
 from interlock.protocol.message import ALL
 
@@ -131,6 +140,11 @@ class MemoryTransport:
     def identity(self) -> str:
         """See `Transport.identity`."""
         return self._identity
+
+    @property
+    def status(self) -> TransportStatus:
+        """See `Transport.status`."""
+        return TransportStatus(connected=not self._closed, consuming=bool(self._consumers), reconnects=0)
 
     async def broker_version(self) -> str:
         """See `Transport.broker_version`."""

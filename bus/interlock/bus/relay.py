@@ -19,6 +19,8 @@ from interlock.bus.clock import Clock
 from interlock.bus.errors import BrokerUnavailableError, LoginRefusedError, UnroutableError
 from interlock.bus.store.port import Store
 from interlock.bus.store.records import OutboxMessage
+from interlock.bus.subject import about
+from interlock.bus.telemetry import OFF, Telemetry
 from interlock.bus.transport import Outgoing, Transport
 from interlock.protocol.errors import InterlockError, PermanentError, TransientError, UnknownOutcomeError
 
@@ -66,6 +68,7 @@ class Relay:
         identity: str,
         window: int = 64,
         backoff: Backoff | None = None,
+        telemetry: Telemetry = OFF,
     ) -> None:
         """`identity` is the agent in whose name everything is sent."""
         self._store = store
@@ -74,6 +77,7 @@ class Relay:
         self._identity = identity
         self._window = window
         self._backoff = backoff or Backoff()
+        self._telemetry = telemetry
         self._woken = anyio.Event()
         self._progress = anyio.Event()
         self._lanes: dict[str, deque[OutboxMessage]] = {}
@@ -164,7 +168,8 @@ class Relay:
         while lane:
             message = lane.popleft()
             try:
-                await self._publish(message, lane)
+                with about(self._identity, conversation_id, message.message_id, message.type):
+                    await self._publish(message, lane)
             except TransientError as error:
                 # The broker or the store is away: no fault of the message. Everything is read anew afterwards.
                 self._pause(error)
@@ -179,7 +184,8 @@ class Relay:
         Raises TransientError when broker or store are away, LoginRefusedError when the broker does not let us in.
         """
         try:
-            await self._transport.publish(self._outgoing(message))
+            with self._telemetry.sending(message, attempt=self._failures.get(message.message_id, 0) + 1):
+                await self._transport.publish(self._outgoing(message))
         except (BrokerUnavailableError, LoginRefusedError):
             raise
         except UnroutableError as error:
@@ -239,6 +245,8 @@ class Relay:
         """Stop publishing for a while; the lanes that fail in the same outage count once."""
         if not self._paused():
             self._outages += 1
+            if self._telemetry.meters is not None:
+                self._telemetry.meters.relay_paused()
             delay = self._backoff.delay(self._outages)
             self._paused_until = self._clock.monotonic() + delay
             _logger.warning("publishing pauses for %.1f s: %s", delay, error)

@@ -15,6 +15,7 @@ __all__ = [
     "ParkedDelivery",
     "Topology",
     "Transport",
+    "TransportStatus",
     "matches",
     "routing_key",
 ]
@@ -208,6 +209,17 @@ class Features:
     """`Delivery.sender` is proven by credentials, rather than taken from the publisher in the same process."""
 
 
+@dataclass(frozen=True, slots=True)
+class TransportStatus:
+    """How a transport stands, as far as it knows by itself."""
+
+    connected: bool
+    consuming: bool
+    """Whether the broker has a consumer of ours, active or standing by."""
+    reconnects: int
+    """Connections made anew since the start."""
+
+
 class Transport(Protocol):
     """A connection to a broker under one agent's identity."""
 
@@ -219,6 +231,11 @@ class Transport(Protocol):
     @property
     def identity(self) -> str:
         """The agent whose credentials are used."""
+        ...
+
+    @property
+    def status(self) -> TransportStatus:
+        """How it stands at this moment; asks nobody."""
         ...
 
     async def broker_version(self) -> str:

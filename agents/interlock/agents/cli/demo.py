@@ -58,6 +58,9 @@ def demo(
     work: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where logs and stores are kept; default: a temporary folder.")
     ] = None,
+    trace: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the spans of all processes there, as OTLP/JSON lines.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Take a Jira infrastructure task through the whole team, in a sandbox, and leave a report.
@@ -69,6 +72,8 @@ def demo(
         people = People(answers=_answers(answers), ask=None if approve == "auto" else _ask)
         with resources.as_file(resources.files("interlock.agents.demo") / "proj-140.json") as bundled:
             path = ticket or bundled
+            if trace is not None and trace.exists():
+                raise UsageError(f"{trace} exists: name a new file for the trace")
             loaded = load_ticket(path)
             issue = loaded.key or f"{loaded.project}-1"
             with tempfile.TemporaryDirectory(prefix="interlock-demo-") as scratch:
@@ -90,6 +95,7 @@ def demo(
                     clock=clock,
                     store=store,
                     replicas=replicas,
+                    trace=trace,
                 )
                 result = anyio.run(play.run)
         _tell(result, output)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["app"]
 
-import logging
 import os
 import signal
 from pathlib import Path
@@ -19,6 +18,7 @@ from interlock.agents.demo.cast import Cast
 from interlock.agents.process import serve
 from interlock.agents.settings import Settings
 from interlock.agents.team import build_agents
+from interlock.agents.telemetry.logs import configure
 from interlock.protocol.errors import UsageError
 from interlock.protocol.roles import TEAM
 
@@ -37,8 +37,8 @@ def run(
     with reporting(as_json=False):
         if bool(names) == everyone:
             raise UsageError(f"name agents, or give --all; the team is {', '.join(TEAM)}")
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         settings = settings_of(context)
+        configure(settings.logging)
         if everyone:
             anyio.run(_supervise, settings.state_dir.resolve(), context.find_root().obj)
         else:

@@ -13,12 +13,13 @@ import anyio
 from interlock.agents.demo.people import People
 from interlock.bus.acceptance import accept
 from interlock.bus.clock import Clock
+from interlock.bus.telemetry import OFF, Telemetry
 from interlock.bus.transport import Delivery, Outgoing, Transport
 from interlock.protocol.catalogue import CATALOGUE
 from interlock.protocol.codec import decode
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.errors import InvalidMessageError, TransientError, UnknownOutcomeError
-from interlock.protocol.ids import conversation_of
+from interlock.protocol.ids import conversation_of, new_id
 from interlock.protocol.message import Message
 from interlock.protocol.messages.approval import ApprovalRequest
 from interlock.protocol.messages.change import ChangeConcluded, ChangeRequested
@@ -41,6 +42,7 @@ class Console:
         people: People,
         clock: Clock,
         seen: Callable[[Envelope[Any]], None],
+        telemetry: Telemetry = OFF,
     ) -> None:
         """`seen` is told of every message of the conversation as it passes; some may be missed."""
         self._transport = transport
@@ -49,30 +51,43 @@ class Console:
         self._people = people
         self._clock = clock
         self._seen = seen
+        self._telemetry = telemetry
         self._handled: set[str] = set()
         self.sent: list[Envelope[Any]] = []
         """What the console itself said."""
 
     async def run(self) -> None:
         """Return when the change has ended, or waits for people."""
+        with self._telemetry.conversation(self._conversation, name=f"change {self._issue}"):
+            await self._converse()
+
+    async def _converse(self) -> None:
         async with self._transport.observe("#") as copies, anyio.create_task_group() as tasks:
             tasks.start_soon(self._watch, copies)
             await self._say(ChangeRequested(jira_issue=self._issue, requested_by="demo"))
             async with self._transport.consume(prefetch=10) as deliveries:
                 async for delivery in deliveries:
-                    try:
-                        envelope = accept(delivery, catalogue=CATALOGUE)
-                    except InvalidMessageError as error:
-                        _log.warning("the console refuses a message on %s: %s", delivery.routing_key[:255], error)
-                        await delivery.reject()
-                        continue
-                    ended = await self._take(envelope)
-                    await delivery.ack()
-                    if ended:
+                    if await self._receive(delivery):
                         break
             # The copies of the last messages are on their way.
             await self._clock.sleep(0.2)
             tasks.cancel_scope.cancel()
+
+    async def _receive(self, delivery: Delivery) -> bool:
+        """Settle one delivery; return whether the demonstration is over."""
+        with self._telemetry.receiving(delivery) as receiving:
+            try:
+                envelope = accept(delivery, catalogue=CATALOGUE)
+            except InvalidMessageError as error:
+                receiving.failed(error)
+                _log.warning("the console refuses a message on %s: %s", delivery.routing_key[:255], error)
+                await delivery.reject()
+                return False
+            receiving.concerns(envelope)
+        with self._telemetry.processing(envelope, attempt=delivery.attempt):
+            ended = await self._take(envelope)
+            await delivery.ack()
+        return ended
 
     async def _watch(self, copies: AsyncIterator[Delivery]) -> None:
         async for copy in copies:
@@ -106,20 +121,25 @@ class Console:
 
     async def _say(self, message: Message, *, cause: Envelope[Any] | None = None) -> None:
         """Publish until confirmed; the same id each time, so the coordinator takes it once."""
+        message_id = new_id()
         envelope = Envelope.wrap(
             message,
+            id=message_id,
             sender=CONSOLE,
             receiver=COORDINATOR,
             sent_at=self._clock.now(),
+            traceparent=self._telemetry.traceparent(message_id, cause.traceparent if cause else None),
             conversation_id=self._conversation,
             causation_id=cause.id if cause else None,
         )
         self.sent.append(envelope)
-        outgoing = Outgoing.of(envelope)
+        outgoing, attempt = Outgoing.of(envelope), 1
         while True:
             try:
-                await self._transport.publish(outgoing)
+                with self._telemetry.sending(outgoing, attempt=attempt):
+                    await self._transport.publish(outgoing)
             except (TransientError, UnknownOutcomeError):
                 await self._clock.sleep(_RETRY)
+                attempt += 1
             else:
                 return

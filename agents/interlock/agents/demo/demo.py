@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from importlib.metadata import version as distribution_version
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,14 @@ from interlock.agents.report.folder import ReportFiles, write
 from interlock.agents.report.narration import Narrator
 from interlock.agents.report.report import Broker, Report, Run
 from interlock.agents.report.timeline import states_entered
+from interlock.agents.telemetry.opening import open_telemetry
 from interlock.bus.clock import Clock
 from interlock.bus.private_broker import find_server
 from interlock.bus.private_postgres import find_postgres
 from interlock.bus.store.opening import open_reader
 from interlock.protocol.errors import InterlockError, TransientError, UsageError
 from interlock.protocol.ids import conversation_of
-from interlock.protocol.roles import COORDINATOR
+from interlock.protocol.roles import CONSOLE, COORDINATOR
 
 _LOOK = 0.1
 """Seconds between two looks at the coordinator's states."""
@@ -56,6 +58,7 @@ class Demo:
         report: Path,
         narrator: Narrator,
         clock: Clock,
+        trace: Path | None = None,
         deadline: float = 900.0,
         store: StoreKind = "sqlite",
         replicas: int = 1,
@@ -63,7 +66,8 @@ class Demo:
         """`broker` is `auto`, `memory`, `private`, `cluster` or an AMQP URL.
 
         `directory` is empty and the demonstration's own. `deadline` is in seconds, for the flow without starting and
-        stopping. More than one of `replicas` per agent need a `postgres` store, and a RabbitMQ.
+        stopping. To `trace`, a file, all processes append their spans. More than one of `replicas` per agent need a
+        `postgres` store, and a RabbitMQ.
         """
         self._ticket = ticket
         self._issue = issue
@@ -73,6 +77,7 @@ class Demo:
         self._report = report
         self._narrator = narrator
         self._clock = clock
+        self._trace = trace
         self._deadline = deadline
         self._store: StoreKind = store
         self._replicas = replicas
@@ -89,11 +94,25 @@ class Demo:
         async with AsyncExitStack() as stack:
             self._narrator.note("Starting the sandbox: AWS, Jira, Kubernetes, chat, PostgreSQL with TLS")
             world = await stack.enter_async_context(World(self._directory, tickets=(self._ticket,)))
-            stage = await stack.enter_async_context(self._stage(world.settings))
+            stage = await stack.enter_async_context(self._stage({**world.settings, **self._tracing()}))
             version = await stage.console.broker_version()
             self._narrator.note(f"The team is at work over {version}: {_processes(stage.processes)}")
+            opened = await stack.enter_async_context(
+                open_telemetry(
+                    stage.settings.telemetry,
+                    agent=CONSOLE,
+                    version=distribution_version("interlock"),
+                    system=stage.console.features.name,
+                    clock=self._clock,
+                )
+            )
             console = Console(
-                stage.console, issue=self._issue, people=self._people, clock=self._clock, seen=self._narrator.message
+                stage.console,
+                issue=self._issue,
+                people=self._people,
+                clock=self._clock,
+                seen=self._narrator.message,
+                telemetry=opened.telemetry,
             )
             overdue = True
             with anyio.move_on_after(self._deadline):
@@ -136,6 +155,9 @@ class Demo:
             for state in entered[told:]:
                 self._narrator.state(state.state, at=state.at)
             told = len(entered)
+
+    def _tracing(self) -> dict[str, Any]:
+        return {} if self._trace is None else {"telemetry": {"traces": str(self._trace.resolve())}}
 
     def _check_broker(self) -> None:
         """Refuse a broker that cannot be had before anything is started."""

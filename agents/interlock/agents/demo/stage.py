@@ -24,6 +24,7 @@ from interlock.agents.permissions import allowed_rows
 from interlock.agents.runtime import Runtime
 from interlock.agents.settings import Settings
 from interlock.agents.team import build_agents
+from interlock.agents.telemetry.opening import open_telemetry
 from interlock.bus.clock import Clock, SystemClock
 from interlock.bus.errors import NotPermittedError
 from interlock.bus.memory import MemoryBroker
@@ -107,7 +108,17 @@ class MemoryStage:
                 stores.append(store)
             tasks = await stack.enter_async_context(anyio.create_task_group())
             for agent, store in zip(agents, stores, strict=True):
-                runtime = Runtime(agent, transport=self._broker.connect(agent.name), store=store, clock=clock)
+                transport = self._broker.connect(agent.name)
+                opened = await stack.enter_async_context(
+                    open_telemetry(
+                        self.settings.telemetry,
+                        agent=agent.name,
+                        version=agent.version,
+                        system=transport.features.name,
+                        clock=clock,
+                    )
+                )
+                runtime = Runtime(agent, transport=transport, store=store, clock=clock, telemetry=opened.telemetry)
                 self._runtimes.append(runtime)
                 tasks.start_soon(runtime.run)
             self._stack = stack.pop_all()

@@ -9,6 +9,8 @@ from urllib.parse import quote
 import anyio
 import httpx
 
+from interlock.agents.systems.outside import calling
+
 _POLL = 0.1
 
 
@@ -27,7 +29,7 @@ class HttpAlertReceipts:
         """Return whether the message arrived within the patience; an unreachable receiver has received nothing."""
         address = f"{self._url}/received/{quote(message_id, safe='')}"
         async with httpx.AsyncClient(timeout=5.0, trust_env=False) as client:
-            with anyio.move_on_after(self._patience):
+            with calling("alerts", "received"), anyio.move_on_after(self._patience):
                 while True:
                     try:
                         if (await client.get(address)).is_success:

@@ -27,6 +27,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from anyio.streams.tls import TLSAttribute, TLSStream
 from pydantic import SecretStr
 
+from interlock.agents.systems.outside import calling
 from interlock.protocol.infrastructure import DatabaseEngine
 from interlock.protocol.values import CheckResult, CheckVerdict
 
@@ -105,7 +106,8 @@ async def probe(
         )
     else:
         climb = (("reachable", _reach), ("greeting", _mysql_greeting), ("tls", _mysql_tls))
-    return await _climb(target, climb)
+    with calling("database", "probe"):
+        return await _climb(target, climb)
 
 
 async def _climb(

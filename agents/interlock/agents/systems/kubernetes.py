@@ -21,6 +21,7 @@ from kubernetes_asyncio import client, config
 from kubernetes_asyncio.config import incluster_config
 from pydantic import BaseModel, ConfigDict, SecretStr
 
+from interlock.agents.systems.outside import calling
 from interlock.protocol.errors import PermanentError, TransientError, UsageError
 
 _MANAGED = {"app.kubernetes.io/managed-by": "interlock"}
@@ -233,10 +234,12 @@ class Kubernetes:
     ) -> tuple[int, Mapping[str, Any]]:
         try:
             # Left undecoded: otherwise the generated client writes each answer, secrets included, to its debug log.
-            answer = await method(*arguments, _preload_content=False, _request_timeout=self._timeout)
-            async with cast("aiohttp.ClientResponse", answer) as response:
-                document = await response.json(content_type=None) if response.status in accept else {}
-                reason = response.reason
+            with calling("kubernetes", method.__name__) as call:
+                answer = await method(*arguments, _preload_content=False, _request_timeout=self._timeout)
+                async with cast("aiohttp.ClientResponse", answer) as response:
+                    document = await response.json(content_type=None) if response.status in accept else {}
+                    reason = response.reason
+                call.note("http.response.status_code", response.status)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise TransientError(
                 f"{subject}: the API server did not answer ({type(error).__name__}); try again"

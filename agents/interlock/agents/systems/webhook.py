@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import httpx
 
 from interlock.agents.systems.notification import ChatUnavailableError
+from interlock.agents.systems.outside import calling
 from interlock.protocol.errors import PermanentError, TransientError, UnknownOutcomeError, UsageError
 
 _TOO_MANY_REQUESTS = 429
@@ -40,8 +41,10 @@ class Webhooks:
             )
         request = httpx.Request("POST", self._urls[channel], json=body, extensions={"timeout": self._timeout.as_dict()})
         try:
-            response = await self._transport.handle_async_request(request)
-            text = (await response.aread()).decode(errors="replace")
+            with calling(self._service, "post") as call:
+                response = await self._transport.handle_async_request(request)
+                text = (await response.aread()).decode(errors="replace")
+                call.note("http.response.status_code", response.status_code)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
             raise TransientError(f"{self._service} cannot be reached for #{channel}; try again") from error
         except httpx.TransportError as error:

@@ -58,6 +58,7 @@ class Connection:
         self._lock = anyio.Lock()
         self._last_error: Exception | None = None
         self._closed = False
+        self._connections = 0
 
     def __repr__(self) -> str:
         return (
@@ -68,6 +69,11 @@ class Connection:
     def is_connected(self) -> bool:
         """Whether the connection is believed to be alive."""
         return self._live is not None and self._live.connected.is_set() and not self._live.is_closed
+
+    @property
+    def reconnects(self) -> int:
+        """How often it was made anew after a loss."""
+        return max(0, self._connections - 1)
 
     @property
     def is_closed(self) -> bool:
@@ -160,6 +166,7 @@ class Connection:
             await _close(connection)
             raise
         self._live = connection
+        self._connections += 1
         return True
 
     async def _discard(self) -> None:

@@ -81,7 +81,7 @@ class Consumer:
                 if self._settles:
                     await delivery.ack()
                 return delivery
-            if self._is_subscribed:
+            if self.is_subscribed:
                 await self._wait_for_change()
             else:
                 await self._subscribe_again()
@@ -99,7 +99,8 @@ class Consumer:
         await self._leave()
 
     @property
-    def _is_subscribed(self) -> bool:
+    def is_subscribed(self) -> bool:
+        """Whether the broker is believed to know this consumer."""
         return self._raw is not None and not self._raw.is_closed and self._tag in self._raw.consumers
 
     async def _wait_for_change(self) -> None:

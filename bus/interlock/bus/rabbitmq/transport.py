@@ -29,7 +29,7 @@ from interlock.bus.rabbitmq.topology import (
     plan,
     reply_prefix,
 )
-from interlock.bus.transport import Delivery, Features, Outgoing, Parked, ParkedDelivery, Topology
+from interlock.bus.transport import Delivery, Features, Outgoing, Parked, ParkedDelivery, Topology, TransportStatus
 from interlock.protocol.errors import UsageError
 
 _TIMEOUT = 30.0
@@ -108,6 +108,15 @@ class RabbitTransport:
     def identity(self) -> str:
         """See `Transport.identity`."""
         return self._identity
+
+    @property
+    def status(self) -> TransportStatus:
+        """See `Transport.status`."""
+        return TransportStatus(
+            connected=self._inbound.is_connected,
+            consuming=any(consumer.is_subscribed for consumer in self._consumers),
+            reconnects=self._inbound.reconnects + self._outbound.reconnects,
+        )
 
     async def broker_version(self) -> str:
         """See `Transport.broker_version`."""

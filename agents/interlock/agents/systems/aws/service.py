@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from interlock.agents.systems.aws.errors import AwsRefusedError, aws_errors
+from interlock.agents.systems.outside import calling
 
 Document = dict[str, Any]
 """A request's or an answer's members, as AWS documents them."""
@@ -40,7 +41,8 @@ class Service:
         Raises TransientError, AwsRefusedError, UnknownOutcomeError (only for operations that change something) and
         UsageError, as `aws_errors` tells them apart.
         """
-        with aws_errors(f"{self._name}.{operation}", about=about, changes=not _READS.match(operation)):
+        changes = not _READS.match(operation)
+        with calling(self._name, operation), aws_errors(f"{self._name}.{operation}", about=about, changes=changes):
             answer: Document = await getattr(self._client, operation)(**(request or {}))
         return answer
 

@@ -20,6 +20,7 @@ from interlock.agents.systems.jira import adf, jql, wiki
 from interlock.agents.systems.jira.faults import ConnectionLostError, raised_as_interlock
 from interlock.agents.systems.jira.issue import Description, HistoryEntry, Issue, NewIssue, deduplication_label
 from interlock.agents.systems.jira.wire import Attachment, IssueDocument, Transition
+from interlock.agents.systems.outside import calling
 from interlock.protocol.errors import PermanentError, UnknownOutcomeError, UsageError
 
 _Answer = TypeVar("_Answer")
@@ -251,7 +252,8 @@ class JiraClient:
 
     async def _call(self, action: str, work: Callable[[Any], _Answer]) -> _Answer:
         """Run blocking work on a thread. A cancelled or late call is abandoned; the thread ends by its own time-out."""
-        with raised_as_interlock(action), anyio.fail_after(self._limit):
+        what = action.partition(" ")[0]  # the rest names issues
+        with calling("jira", what), raised_as_interlock(action), anyio.fail_after(self._limit):
             return await anyio.to_thread.run_sync(work, self._jira, abandon_on_cancel=True)
 
 

@@ -20,6 +20,7 @@ from typing import Any, cast
 import anyio
 import anyio.abc
 
+from interlock.agents.systems.outside import calling
 from interlock.agents.systems.terraform.diagnostics import TerraformError, diagnostics_of, events_of
 from interlock.protocol.errors import TransientError, UnknownOutcomeError, UsageError
 
@@ -172,7 +173,7 @@ class Terraform:
     async def _run(self, directory: Path, *arguments: str, deadline: float | None = None) -> _Finished:
         seconds = self._deadline if deadline is None else deadline
         try:
-            with anyio.fail_after(seconds):
+            with calling("terraform", arguments[0]), anyio.fail_after(seconds):
                 return await self._communicate(directory, arguments)
         except TimeoutError as error:
             raise TransientError(

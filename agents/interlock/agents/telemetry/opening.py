@@ -1,0 +1,175 @@
+"""Opens what telemetry goes to, as the settings say; the SDK and its exporters are imported only when something is on.
+
+Standard variables hold for what the settings leave open: `OTEL_EXPORTER_OTLP_*` for endpoints and headers,
+`OTEL_RESOURCE_ATTRIBUTES`, `OTEL_BSP_*`, `OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_SDK_DISABLED`.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Opened", "open_telemetry"]
+
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+from opentelemetry.trace import SpanContext
+
+from interlock.agents.telemetry.settings import TelemetrySettings
+from interlock.agents.telemetry.trace_file import TraceFileWriter, to_line
+from interlock.bus.clock import Clock
+from interlock.bus.meters import Meters
+from interlock.bus.telemetry import Telemetry
+from interlock.bus.tracing import Tracing
+from interlock.protocol.errors import UsageError
+from interlock.protocol.ids import new_id
+
+if TYPE_CHECKING:  # an extra, which is imported only when something is on
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+    from opentelemetry.sdk.resources import Resource
+
+_FLUSH = 5.0
+"""Seconds for handing over what is left when the process ends."""
+
+_forced: ContextVar[SpanContext | None] = ContextVar("interlock_forced_ids", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """One agent's telemetry, and what its measurements are read from where Prometheus asks for them."""
+
+    telemetry: Telemetry
+    reader: InMemoryMetricReader | None = None
+
+
+@asynccontextmanager
+async def open_telemetry(
+    settings: TelemetrySettings, *, agent: str, version: str, system: str, clock: Clock
+) -> AsyncGenerator[Opened]:
+    """Yield what tells about one agent; at the end what is left is handed over, within five seconds.
+
+    `system` is what messages travel over. Raises UsageError when something is on and the extra is not installed.
+    """
+    if settings.traces == "off" and settings.metrics == "off":
+        yield Opened(Telemetry(agent, clock=clock, system=system))
+        return
+    try:
+        from opentelemetry.sdk.resources import Resource
+    except ImportError as error:
+        raise UsageError("telemetry is switched on, but not installed: pip install 'interlock[telemetry]'") from error
+    resource = Resource.create(
+        {
+            "service.name": agent,
+            "service.namespace": "interlock",
+            "service.version": version,
+            "service.instance.id": new_id(),
+            **settings.resource,
+        }
+    )
+    ends: list[Callable[[], object]] = []
+    try:
+        tracing = None if settings.traces == "off" else _tracing(settings, resource, ends)
+        meters, reader = None, None
+        if settings.metrics != "off":
+            meters, reader = _meters(settings, resource, ends, system=system)
+        yield Opened(Telemetry(agent, clock=clock, system=system, tracing=tracing, meters=meters), reader)
+    finally:
+        with anyio.move_on_after(_FLUSH, shield=True):
+            for end in ends:
+                await anyio.to_thread.run_sync(end, abandon_on_cancel=True)
+
+
+def _tracing(settings: TelemetrySettings, resource: Resource, ends: list[Callable[[], object]]) -> Tracing:
+    from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+    from opentelemetry.sdk.trace.export import (
+        BatchSpanProcessor,
+        SimpleSpanProcessor,
+        SpanExporter,
+        SpanExportResult,
+    )
+    from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+    from opentelemetry.sdk.trace.sampling import Decision, ParentBased, TraceIdRatioBased
+
+    class ChosenIds(RandomIdGenerator):
+        """Random ids, but for the span whose ids follow from its message or conversation."""
+
+        def generate_span_id(self) -> int:
+            chosen = _forced.get()
+            return super().generate_span_id() if chosen is None else chosen.span_id
+
+        def generate_trace_id(self) -> int:
+            chosen = _forced.get()
+            return super().generate_trace_id() if chosen is None else chosen.trace_id
+
+    class FileExporter(SpanExporter):
+        """Appends each span at once: what a killed process did until then is in the file."""
+
+        def __init__(self, path: Path) -> None:
+            self._writer = TraceFileWriter(path)
+
+        def export(self, spans: object) -> SpanExportResult:
+            assert isinstance(spans, tuple | list)
+            self._writer.write(to_line(span) for span in spans if isinstance(span, ReadableSpan))
+            return SpanExportResult.SUCCESS
+
+        def shutdown(self) -> None:
+            self._writer.close()
+
+    processor: SpanProcessor
+    if settings.traces == "otlp" or settings.traces.startswith(("http://", "https://")):
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+        processor = BatchSpanProcessor(OTLPSpanExporter(endpoint=_endpoint(settings.traces, "v1/traces")))
+    else:
+        processor = SimpleSpanProcessor(FileExporter(Path(settings.traces)))
+    ratio = TraceIdRatioBased(settings.sample_ratio)
+    provider = TracerProvider(
+        sampler=ParentBased(ratio), resource=resource, shutdown_on_exit=False, id_generator=ChosenIds()
+    )
+    provider.add_span_processor(processor)
+    ends.append(provider.shutdown)
+
+    def sampled(trace_id: int) -> bool:
+        return ratio.should_sample(None, trace_id, "").decision is Decision.RECORD_AND_SAMPLE
+
+    return Tracing(provider.get_tracer("interlock"), sampled=sampled, force=_force)
+
+
+def _force(context: SpanContext | None) -> None:
+    _forced.set(context)
+
+
+def _meters(
+    settings: TelemetrySettings, resource: Resource, ends: list[Callable[[], object]], *, system: str
+) -> tuple[Meters, InMemoryMetricReader | None]:
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricReader, PeriodicExportingMetricReader
+
+    scraped = InMemoryMetricReader() if settings.metrics == "prometheus" else None
+    reader: MetricReader
+    if scraped is not None:
+        reader = scraped
+    else:
+        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+
+        reader = PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=_endpoint(settings.metrics, "v1/metrics")))
+    provider = MeterProvider(metric_readers=[reader], resource=resource, shutdown_on_exit=False)
+
+    def end() -> None:
+        with contextlib.suppress(Exception):  # the SDK raises a plain one when its last export timed out
+            provider.shutdown(timeout_millis=_FLUSH * 1000)
+
+    ends.append(end)
+    return Meters(provider.get_meter("interlock"), system=system), scraped
+
+
+def _endpoint(setting: str, path: str) -> str | None:
+    """Return a signal's own URL, None where the standard variables name it."""
+    if setting == "otlp":
+        return None
+    return setting if setting.endswith(path) else f"{setting.rstrip('/')}/{path}"

@@ -1,0 +1,376 @@
+"""What an agent tells about its work, as spans and measurements; without anybody to tell, next to nothing happens.
+
+https://opentelemetry.io/docs/specs/semconv/messaging/ names operations and attributes. Payloads are never told.
+"""
+
+from __future__ import annotations
+
+__all__ = ["OFF", "Operation", "Telemetry", "current"]
+
+from collections.abc import Mapping
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Any, Self
+
+from opentelemetry import context as contexts
+from opentelemetry import trace
+from opentelemetry.trace import Span, SpanContext, SpanKind, set_span_in_context
+from opentelemetry.util.types import AttributeValue
+
+from interlock.bus import trace_context
+from interlock.bus.clock import Clock, SystemClock
+from interlock.bus.meters import Meters
+from interlock.bus.store.records import OutboxMessage
+from interlock.bus.tracing import Tracing, describe
+from interlock.bus.transport import Delivery, Outgoing
+from interlock.protocol.envelope import Envelope
+from interlock.protocol.message import ALL, Message
+
+_EXCHANGE = "interlock.messages"
+
+
+class Operation:
+    """One piece of work, as a context manager; this one tells nobody."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return
+
+    def concerns(self, envelope: Envelope[Message]) -> None:
+        """Say which message it is, once it could be read."""
+
+    def note(self, name: str, value: AttributeValue) -> None:
+        """Add an attribute to the span."""
+
+    def failed(self, error: BaseException) -> None:
+        """Say that it did not succeed, though it ends in good order."""
+
+
+_NOTHING = Operation()
+
+
+class Telemetry:
+    """Tells about one agent's work."""
+
+    def __init__(
+        self,
+        agent: str,
+        *,
+        clock: Clock,
+        system: str = "rabbitmq",
+        tracing: Tracing | None = None,
+        meters: Meters | None = None,
+    ) -> None:
+        """`system` is what messages travel over, as `messaging.system`; without `tracing` there are no spans."""
+        self.agent = agent
+        self.clock = clock
+        self.system = system
+        self.tracing = tracing
+        self.meters = meters
+        self.is_off = tracing is None and meters is None
+
+    def __repr__(self) -> str:
+        return f"Telemetry({self.agent!r}, tracing={self.tracing is not None}, metrics={self.meters is not None})"
+
+    def conversation(self, conversation_id: str, *, name: str) -> Operation:
+        """Return the root of a conversation's trace, for whoever begins it and sees it end."""
+        if self.tracing is None:
+            return _NOTHING
+        attributes = {"messaging.message.conversation_id": conversation_id}
+        return _Work(self, name, SpanKind.INTERNAL, attributes, own=self.tracing.root(conversation_id))
+
+    def sending(self, message: OutboxMessage | Outgoing, *, attempt: int) -> Operation:
+        """Return an attempt at publishing a message, until its confirm."""
+        return _NOTHING if self.is_off else _Sending(self, message, attempt)
+
+    def receiving(self, delivery: Delivery) -> Operation:
+        """Return the taking in of a delivery, until it is settled."""
+        return _NOTHING if self.is_off else _Receiving(self, delivery)
+
+    def processing(self, envelope: Envelope[Message], *, attempt: int) -> Operation:
+        """Return one attempt at a message."""
+        if self.is_off:
+            return _NOTHING
+        attributes: dict[str, AttributeValue] = {}
+        parent = None
+        traced = self.tracing if _is_traced(self, envelope) else None
+        if traced is not None:
+            attributes = _incoming(self, "process", envelope)
+            attributes["interlock.attempt"] = attempt
+            parent = traced.parent(envelope.traceparent, envelope.conversation_id)
+        return _Processing(self, envelope.type, attributes, parent, traced=traced is not None)
+
+    def calling(self, system: str, operation: str) -> Operation:
+        """Return one call of an outside system."""
+        return _NOTHING if self.is_off else _Calling(self, system, operation)
+
+    def effect(self, key: str) -> Operation:
+        """Return one effect on the outside world, which may take several calls."""
+        here = trace.get_current_span().get_span_context()
+        if self.tracing is None or not here.is_valid:
+            return _NOTHING
+        return _Work(self, f"effect {key}", SpanKind.INTERNAL, {"interlock.effect.key": key}, parent=here)
+
+    def traceparent(self, message_id: str, otherwise: str | None) -> str | None:
+        """Return what a message that is written now carries: `otherwise` its cause's context, which it continues."""
+        if self.tracing is None:
+            return otherwise
+        here = trace.get_current_span().get_span_context()
+        if not here.is_valid:
+            if otherwise is None:
+                return None
+            here = trace_context.parse(otherwise)
+        return trace_context.render(self.tracing.creation(here, message_id))
+
+
+class _Work(Operation):
+    """A span that is current while the body runs, and what its end is measured by."""
+
+    __slots__ = (
+        "_attributes",
+        "_began",
+        "_error",
+        "_kind",
+        "_name",
+        "_own",
+        "_parent",
+        "_span",
+        "_telemetry",
+        "_tokens",
+    )
+
+    def __init__(
+        self,
+        telemetry: Telemetry,
+        name: str,
+        kind: SpanKind,
+        attributes: Mapping[str, AttributeValue],
+        *,
+        parent: SpanContext | None = None,
+        own: SpanContext | None = None,
+    ) -> None:
+        self._telemetry = telemetry
+        self._name = name
+        self._kind = kind
+        self._attributes = attributes
+        self._parent = parent
+        self._own = own
+        self._span: Span | None = None
+        self._error: BaseException | None = None
+        self._tokens: tuple[Token[Telemetry | None], Token[Any] | None] | None = None
+
+    def __enter__(self) -> Self:
+        clock = self._telemetry.clock
+        self._began = clock.monotonic()
+        self._enter(clock)
+        return self
+
+    def _enter(self, clock: Clock, *, traced: bool = True) -> None:
+        attached = None
+        tracing = self._telemetry.tracing
+        if tracing is not None and traced:
+            self._span = tracing.start(
+                self._name,
+                kind=self._kind,
+                parent=self._parent,
+                attributes=self._attributes,
+                at=clock.now(),
+                own=self._own,
+            )
+            attached = contexts.attach(set_span_in_context(self._span))
+        self._tokens = (_current.set(self._telemetry), attached)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        error = error or self._error
+        if self._tokens is not None:
+            ours, attached = self._tokens
+            _current.reset(ours)
+            if attached is not None:
+                contexts.detach(attached)
+        if self._span is not None and self._telemetry.tracing is not None:
+            self._telemetry.tracing.end(self._span, at=self._telemetry.clock.now(), error=error)
+        self._measure(self._telemetry.clock.monotonic() - self._began, describe(error) if error else None)
+
+    def _measure(self, seconds: float, error: str | None) -> None:
+        """Record a duration."""
+
+    def note(self, name: str, value: AttributeValue) -> None:
+        if self._span is not None:
+            self._span.set_attribute(name, value)
+
+    def failed(self, error: BaseException) -> None:
+        self._error = error
+
+
+class _Processing(_Work):
+    __slots__ = ("_traced", "_type")
+
+    def __init__(
+        self,
+        telemetry: Telemetry,
+        type: str,  # noqa: A002 - the wire's word
+        attributes: Mapping[str, AttributeValue],
+        parent: SpanContext | None,
+        *,
+        traced: bool,
+    ) -> None:
+        super().__init__(telemetry, f"process {type}", SpanKind.CONSUMER, attributes, parent=parent)
+        self._type = type
+        self._traced = traced
+
+    def _enter(self, clock: Clock, *, traced: bool = True) -> None:
+        super()._enter(clock, traced=traced and self._traced)
+
+    def _measure(self, seconds: float, error: str | None) -> None:
+        if self._telemetry.meters is not None:
+            self._telemetry.meters.processed(self._type, seconds, error)
+
+
+class _Calling(_Work):
+    __slots__ = ("_operation", "_system")
+
+    def __init__(self, telemetry: Telemetry, system: str, operation: str) -> None:
+        parent = trace.get_current_span().get_span_context()
+        attributes = {"interlock.outside.system": system, "interlock.outside.operation": operation}
+        super().__init__(telemetry, f"{system} {operation}", SpanKind.CLIENT, attributes, parent=parent)
+        self._system = system
+        self._operation = operation
+
+    def _enter(self, clock: Clock, *, traced: bool = True) -> None:
+        # Outside of any trace a call is measured, and begins no trace of its own.
+        super()._enter(clock, traced=traced and self._parent is not None and self._parent.is_valid)
+
+    def _measure(self, seconds: float, error: str | None) -> None:
+        if self._telemetry.meters is not None:
+            self._telemetry.meters.called(self._system, self._operation, seconds, error)
+
+
+class _Receiving(_Work):
+    """Begins before it is known what was received, so the span is started late, with the moment of the beginning."""
+
+    __slots__ = ("_delivery", "_since", "_type")
+
+    def __init__(self, telemetry: Telemetry, delivery: Delivery) -> None:
+        super().__init__(telemetry, "receive", SpanKind.CLIENT, {})
+        self._delivery = delivery
+        self._type = "unknown"
+
+    def _enter(self, clock: Clock, *, traced: bool = True) -> None:  # noqa: ARG002 - what is overridden
+        self._since = clock.now()
+
+    def concerns(self, envelope: Envelope[Message]) -> None:
+        telemetry, tracing = self._telemetry, self._telemetry.tracing
+        self._type = envelope.type
+        if tracing is None or not _is_traced(telemetry, envelope):
+            return
+        attributes = _incoming(telemetry, "receive", envelope)
+        attributes["messaging.message.body.size"] = len(self._delivery.body)
+        if self._delivery.attempt > 1:
+            attributes["interlock.delivery.attempt"] = self._delivery.attempt
+        parent: SpanContext | None = tracing.parent(envelope.traceparent, envelope.conversation_id)
+        own = None
+        if envelope.traceparent is None and envelope.causation_id is None and self._delivery.attempt == 1:
+            parent, own = None, parent  # nobody before us has traced: the trace begins here
+        self._span = tracing.start(
+            f"receive {envelope.type}", kind=self._kind, parent=parent, attributes=attributes, at=self._since, own=own
+        )
+        self._tokens = (_current.set(telemetry), contexts.attach(set_span_in_context(self._span)))
+
+    def _measure(self, seconds: float, error: str | None) -> None:  # noqa: ARG002 - what is overridden
+        if self._telemetry.meters is not None:
+            self._telemetry.meters.consumed(self._type, error)
+
+
+class _Sending(_Work):
+    """Has the ids that the message carries if it succeeds; an attempt that fails is a span beside it."""
+
+    __slots__ = ("_attempt", "_message", "_since")
+
+    def __init__(self, telemetry: Telemetry, message: OutboxMessage | Outgoing, attempt: int) -> None:
+        super().__init__(telemetry, f"send {message.type}", SpanKind.PRODUCER, {})
+        self._message = message
+        self._attempt = attempt
+
+    def _enter(self, clock: Clock, *, traced: bool = True) -> None:  # noqa: ARG002 - what is overridden
+        self._since = clock.now()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        telemetry, message = self._telemetry, self._message
+        if telemetry.tracing is not None and message.traceparent is not None:
+            carried = trace_context.parse(message.traceparent)
+            self._span = telemetry.tracing.start(
+                self._name,
+                kind=self._kind,
+                parent=telemetry.tracing.writer(carried, message.message_id),
+                attributes={**_outgoing(telemetry, message), "interlock.attempt": self._attempt},
+                at=self._since,
+                own=carried if (error or self._error) is None else None,
+            )
+        super().__exit__(kind, error, trace)
+
+    def _measure(self, seconds: float, error: str | None) -> None:
+        if self._telemetry.meters is not None:
+            self._telemetry.meters.sent(self._message.type, seconds, error)
+
+
+def _is_traced(telemetry: Telemetry, envelope: Envelope[Message]) -> bool:
+    """Announcements without a trace, such as heartbeats, do not begin one."""
+    return telemetry.tracing is not None and (envelope.receiver != ALL or envelope.traceparent is not None)
+
+
+def _incoming(telemetry: Telemetry, operation: str, envelope: Envelope[Message]) -> dict[str, AttributeValue]:
+    key = f"{envelope.receiver}.{envelope.type}"
+    attributes: dict[str, AttributeValue] = {
+        "messaging.system": telemetry.system,
+        "messaging.operation.name": operation,
+        "messaging.operation.type": operation,
+        "messaging.destination.name": f"{_EXCHANGE}:{key}:{telemetry.agent}",
+        "messaging.rabbitmq.destination.routing_key": key,
+        "messaging.message.id": envelope.id,
+        "messaging.message.conversation_id": envelope.conversation_id,
+        "interlock.message.type": envelope.type,
+        "interlock.sender": envelope.sender,
+    }
+    if envelope.causation_id is not None:
+        attributes["interlock.causation_id"] = envelope.causation_id
+    return attributes
+
+
+def _outgoing(telemetry: Telemetry, message: OutboxMessage | Outgoing) -> dict[str, AttributeValue]:
+    key = f"{message.reply_to or message.receiver}.{message.type}"
+    attributes: dict[str, AttributeValue] = {
+        "messaging.system": telemetry.system,
+        "messaging.operation.name": "send",
+        "messaging.operation.type": "send",
+        "messaging.destination.name": f"{_EXCHANGE}:{key}",
+        "messaging.rabbitmq.destination.routing_key": key,
+        "messaging.message.id": message.message_id,
+        "messaging.message.conversation_id": message.conversation_id,
+        "messaging.message.body.size": len(message.body),
+        "interlock.message.type": message.type,
+        "interlock.receiver": message.receiver,
+    }
+    if message.causation_id is not None:
+        attributes["interlock.causation_id"] = message.causation_id
+    return attributes
+
+
+OFF = Telemetry("", clock=SystemClock())
+"""Tells nobody."""
+
+_current: ContextVar[Telemetry | None] = ContextVar("interlock_telemetry", default=None)
+
+
+def current() -> Telemetry:
+    """Return who is to be told about what the running task does."""
+    return _current.get() or OFF
