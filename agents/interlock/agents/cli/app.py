@@ -42,6 +42,7 @@ _COMMANDS = {
     "doctor": _Entry("doctor", "Look at everything, and say what to do."),
     "send": _Entry("send", "Publish messages from a file."),
     "validate": _Entry("validate", "Check messages against the catalogue."),
+    "trace": _Entry("trace", "See what is in a trace file, and draw it."),
     "tail": _Entry("tail", "Show messages as they are sent."),
     "workflows": _Entry("workflows", "See where every change stands."),
     "approvals": _Entry("approvals", "See what waits for a person, and decide."),

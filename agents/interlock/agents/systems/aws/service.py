@@ -41,19 +41,13 @@ class Service:
         Raises TransientError, AwsRefusedError, UnknownOutcomeError (only for operations that change something) and
         UsageError, as `aws_errors` tells them apart.
         """
-        changes = not _READS.match(operation)
-        with calling(self._name, operation), aws_errors(f"{self._name}.{operation}", about=about, changes=changes):
-            answer: Document = await getattr(self._client, operation)(**(request or {}))
+        answer = await self._ask(operation, request or {}, about=about, absent=None)
+        assert answer is not None, "what is not there is an error here"
         return answer
 
     async def find(self, operation: str, request: Mapping[str, object], *, about: str, absent: str) -> Document | None:
         """Return the answer, or None when AWS refuses with the error code `absent`. Raises what `call` raises."""
-        try:
-            return await self.call(operation, request, about=about)
-        except AwsRefusedError as error:
-            if error.code == absent:
-                return None
-            raise
+        return await self._ask(operation, request, about=about, absent=absent)
 
     async def listed(
         self, operation: str, member: str, request: Mapping[str, object] | None = None, *, about: str
@@ -76,3 +70,17 @@ class Service:
             async with answer["Body"] as stream:
                 content: bytes = await stream.read()
         return answer, content
+
+    async def _ask(
+        self, operation: str, request: Mapping[str, object], *, about: str, absent: str | None
+    ) -> Document | None:
+        with calling(self._name, operation) as call:
+            try:
+                with aws_errors(f"{self._name}.{operation}", about=about, changes=not _READS.match(operation)):
+                    answer: Document = await getattr(self._client, operation)(**request)
+            except AwsRefusedError as error:
+                if absent is None or error.code != absent:
+                    raise
+                call.note("interlock.outside.absent", value=True)
+                return None
+        return answer
