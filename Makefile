@@ -13,9 +13,10 @@ help: ## Say what there is
 demo: $(INSTALLED) ## Take a Jira ticket through the whole team to an accepted database (ARGS="--broker memory …")
 	$(BIN)/interlock demo $(ARGS)
 
-setup: $(INSTALLED) ## Set up what the tests need: Python packages, RabbitMQ, PostgreSQL
+setup: $(INSTALLED) ## Set up what the tests need: Python packages, RabbitMQ, PostgreSQL, Prometheus
 	@deploy/install-rabbitmq.sh
 	@deploy/install-postgresql.sh
+	@deploy/install-prometheus.sh
 
 test: setup ## Run all tests and measure their coverage (ARGS="-k name …")
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)

@@ -1,7 +1,7 @@
 """What telemetry costs: one agent's whole path, from delivery through inbox, handler and outbox to the answer.
 
-Run it with `python tests/benchmarks/telemetry.py [--against CHECKOUT]`. CPU time per message of a process of its own, in
-turn, so that what the machine does meanwhile meets all alike; differences are paired within a round. `--against`
+Run it with `python tests/benchmarks/telemetry.py [--against CHECKOUT]`. It takes the CPU time per message of processes
+in turn, so that what the machine does meanwhile meets all alike; differences are paired within a round. `--against`
 names a checkout of a version that has no telemetry, whose code then runs the same work.
 """
 

@@ -73,6 +73,8 @@ class Meters:
         self._rejections = counter("interlock.rejections", unit="{message}", description="Parked, by reason code.")
         self._losses = counter("interlock.lease.losses", unit="{lease}", description="Leases lost at work.")
         self._pauses = counter("interlock.relay.pauses", unit="{pause}", description="Outages that paused the relay.")
+        for never_yet in (self._losses, self._pauses):
+            never_yet.add(0)  # so that there is something to compare the first one with
         meter.create_observable_counter(
             "interlock.broker.reconnects",
             [self._reconnects],
