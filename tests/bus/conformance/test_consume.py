@@ -190,3 +190,19 @@ async def test_waiting_for_a_delivery_can_be_cancelled_without_losing_one(broker
         await nothing_arrives(deliveries, within=0.05)
         await publish(alpha, 2)
         assert numbers(await take(deliveries, 2)) == [0, 1]
+
+
+async def test_a_transport_tells_how_it_stands(broker: Harness) -> None:
+    await broker.declare("beta-agent")
+    beta = await broker.connect("beta-agent")
+
+    before = beta.status
+    async with beta.consume():
+        within = beta.status
+    after = beta.status
+    await beta.aclose()
+
+    assert (before.connected, before.consuming, before.reconnects) == (True, False, 0)
+    assert (within.connected, within.consuming, within.reconnects) == (True, True, 0)
+    assert (after.connected, after.consuming) == (True, False)
+    assert not beta.status.connected

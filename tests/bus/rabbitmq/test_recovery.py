@@ -18,7 +18,7 @@ from interlock.bus.errors import UnconfirmedError
 from interlock.bus.private_broker import PrivateBroker
 from interlock.bus.rabbitmq import ADMIN, RabbitTransport, definitions
 from interlock.bus.rabbitmq.topology import JOURNAL
-from interlock.bus.transport import AgentQueue, Topology
+from interlock.bus.transport import AgentQueue, Topology, TransportStatus
 from interlock.protocol.errors import InterlockError
 
 pytestmark = pytest.mark.rabbitmq
@@ -36,6 +36,7 @@ async def test_a_consumer_comes_back_after_a_broken_connection(rabbit: RabbitHar
             proxy.reset()
             [again] = await take(deliveries)
             assert (again.body, again.attempt) == (b"held", 2)
+            assert beta.status == TransportStatus(connected=True, consuming=True, reconnects=1)
             await held.ack()
             await alpha.publish(outgoing(b"later"))
             assert (await take(deliveries))[0].body == b"later"

@@ -58,30 +58,42 @@ async def open_telemetry(
     if settings.traces == "off" and settings.metrics == "off":
         yield Opened(Telemetry(agent, clock=clock, system=system))
         return
-    try:
-        from opentelemetry.sdk.resources import Resource
-    except ImportError as error:
-        raise UsageError("telemetry is switched on, but not installed: pip install 'interlock[telemetry]'") from error
-    resource = Resource.create(
-        {
-            "service.name": agent,
-            "service.namespace": "interlock",
-            "service.version": version,
-            "service.instance.id": new_id(),
-            **settings.resource,
-        }
-    )
     ends: list[Callable[[], object]] = []
     try:
-        tracing = None if settings.traces == "off" else _tracing(settings, resource, ends)
-        meters, reader = None, None
-        if settings.metrics != "off":
-            meters, reader = _meters(settings, resource, ends, system=system)
-        yield Opened(Telemetry(agent, clock=clock, system=system, tracing=tracing, meters=meters), reader)
+        yield _open(settings, ends, agent=agent, version=version, system=system, clock=clock)
     finally:
         with anyio.move_on_after(_FLUSH, shield=True):
             for end in ends:
                 await anyio.to_thread.run_sync(end, abandon_on_cancel=True)
+
+
+def _open(
+    settings: TelemetrySettings,
+    ends: list[Callable[[], object]],
+    *,
+    agent: str,
+    version: str,
+    system: str,
+    clock: Clock,
+) -> Opened:
+    tracing, meters, reader = None, None, None
+    try:
+        from opentelemetry.sdk.resources import Resource
+
+        attributes = {
+            "service.name": agent,
+            "service.namespace": "interlock",
+            "service.version": version,
+            "service.instance.id": new_id(),
+        }
+        resource = Resource.create({**attributes, **settings.resource})
+        if settings.traces != "off":
+            tracing = _tracing(settings, resource, ends)
+        if settings.metrics != "off":
+            meters, reader = _meters(settings, resource, ends, system=system)
+    except ImportError as error:
+        raise UsageError("telemetry is switched on, but not installed: pip install 'interlock[telemetry]'") from error
+    return Opened(Telemetry(agent, clock=clock, system=system, tracing=tracing, meters=meters), reader)
 
 
 def _tracing(settings: TelemetrySettings, resource: Resource, ends: list[Callable[[], object]]) -> Tracing:
