@@ -87,7 +87,7 @@ class Intake:
     ) -> None:
         try:
             envelope = self._admitted(delivery)
-            receiving.concerns(envelope)
+            receiving.concerns(envelope, begins=await self._begins(delivery, envelope))
             with about(self._agent.name, envelope.conversation_id, envelope.id, envelope.type):
                 receipt = await self._patience.insist(self._store.receive, self._row(delivery, envelope))
                 receiving.note("interlock.receipt", receipt)
@@ -103,6 +103,14 @@ class Intake:
             self._count_rejection(error.code)
             await self._refusal.refuse(delivery, error)
             told()
+
+    async def _begins(self, delivery: Delivery, envelope: Envelope[Message]) -> bool:
+        """Return whether a trace begins here: nobody before has traced, and it is no person's word in a workflow."""
+        if self._telemetry.tracing is None or delivery.attempt > 1:
+            return False
+        if envelope.traceparent is not None or envelope.causation_id is not None:
+            return False
+        return await self._patience.insist(self._store.workflow, envelope.conversation_id) is None
 
     def _count_rejection(self, code: str) -> None:
         if self._telemetry.meters is not None:

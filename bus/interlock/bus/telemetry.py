@@ -42,8 +42,8 @@ class Operation:
     ) -> None:
         return
 
-    def concerns(self, envelope: Envelope[Message]) -> None:
-        """Say which message it is, once it could be read."""
+    def concerns(self, envelope: Envelope[Message], *, begins: bool = False) -> None:
+        """Say which message it is, once it could be read, and whether its conversation's trace begins with it."""
 
     def note(self, name: str, value: AttributeValue) -> None:
         """Add an attribute to the span."""
@@ -266,7 +266,7 @@ class _Receiving(_Work):
     def _enter(self, clock: Clock, *, traced: bool = True) -> None:  # noqa: ARG002 - what is overridden
         self._since = clock.now()
 
-    def concerns(self, envelope: Envelope[Message]) -> None:
+    def concerns(self, envelope: Envelope[Message], *, begins: bool = False) -> None:
         telemetry, tracing = self._telemetry, self._telemetry.tracing
         self._type = envelope.type
         if tracing is None or not _is_traced(telemetry, envelope):
@@ -277,8 +277,8 @@ class _Receiving(_Work):
             attributes["interlock.delivery.attempt"] = self._delivery.attempt
         parent: SpanContext | None = tracing.parent(envelope.traceparent, envelope.conversation_id)
         own = None
-        if envelope.traceparent is None and envelope.causation_id is None and self._delivery.attempt == 1:
-            parent, own = None, parent  # nobody before us has traced: the trace begins here
+        if begins:
+            parent, own = None, parent
         self._span = tracing.start(
             f"receive {envelope.type}", kind=self._kind, parent=parent, attributes=attributes, at=self._since, own=own
         )

@@ -17,7 +17,7 @@ from interlock.agents.telemetry.opening import open_telemetry
 from interlock.agents.telemetry.settings import TelemetrySettings
 from interlock.agents.telemetry.trace_file import Span, read_trace
 from interlock.agents.timer import TimerFired
-from interlock.bus.store.records import Commit, TimerRow
+from interlock.bus.store.records import Commit, TimerRow, WorkflowRow
 from interlock.protocol.errors import PermanentError, TransientError
 from interlock.protocol.ids import new_id
 from interlock.protocol.messages.task import TaskFailed
@@ -196,3 +196,23 @@ async def test_switched_off_a_cause_s_context_is_handed_on(library: Agent, tmp_p
         await place.until(lambda: place.told)
 
     assert place.told[0].traceparent == TRACEPARENT
+
+
+async def test_a_word_that_joins_a_workflow_begins_no_second_trace(library: Agent, tmp_path: Path) -> None:
+    @library.on
+    async def answer(question: Question, _: Context) -> Answer:
+        return Answer(text=question.text)
+
+    file, conversation = tmp_path / "trace.jsonl", new_id()
+    async with workplace(library, tmp_path) as place:
+        store = await place.open_store()
+        row = WorkflowRow(conversation, "loan", 1, "lent", ended=False, state=b"{}", updated_at=place.clock.now())
+        await store.commit(Commit(workflow=row))
+        await store.aclose()
+        async with traced(place, file):
+            await place.say(Question(text="granted"), conversation_id=conversation)
+            await place.until(lambda: place.told)
+
+    receive = named(read_trace(file), "receive question")
+    assert receive.trace_id == conversation.replace("-", "")
+    assert receive.parent_id == receive.trace_id[:16], "the root's, which somebody else has told"
