@@ -14,9 +14,11 @@ import subprocess
 import sys
 import tempfile
 import time
+import timeit
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import anyio
 
@@ -26,7 +28,7 @@ from interlock.agents.runtime import Runtime, RuntimeSettings
 from interlock.bus.clock import SystemClock
 from interlock.bus.memory import MemoryBroker
 from interlock.bus.store.sqlite import SqliteStore
-from interlock.bus.transport import AgentQueue, Outgoing, Topology
+from interlock.bus.transport import AgentQueue, Delivery, Outgoing, Topology
 from interlock.protocol.catalogue import CATALOGUE
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.ids import new_id
@@ -125,6 +127,30 @@ async def _exchange(peer: object, clock: SystemClock, count: int) -> None:
             await (await anext(deliveries)).ack()
 
 
+def switched_off() -> float:
+    """Return the microseconds that all calls of telemetry for one message and its answer take when it is off.
+
+    The fastest of many turns: what is left when nobody else has the processor.
+    """
+    from interlock.bus.subject import about
+    from interlock.bus.telemetry import OFF, current
+
+    envelope: Any = Envelope.wrap(Ping(text="hello"), sender=PEER, receiver=AGENT, sent_at=SystemClock().now())
+    outgoing, delivery = Outgoing.of(envelope), cast("Delivery", None)
+
+    def one_message() -> None:
+        with OFF.receiving(delivery) as receiving:
+            receiving.concerns(envelope)
+            with about(AGENT, envelope.conversation_id, envelope.id, envelope.type):
+                receiving.note("interlock.receipt", "new")
+        with about(AGENT, envelope.conversation_id, envelope.id, envelope.type), OFF.processing(envelope, attempt=1):
+            current().traceparent(envelope.id, envelope.traceparent)
+        with about(AGENT, envelope.conversation_id, envelope.id, envelope.type), OFF.sending(outgoing, attempt=1):
+            pass
+
+    return min(timeit.repeat(one_message, number=500, repeat=200)) / 500 * 1e6
+
+
 def measure(variant: str, against: Path | None) -> float:
     """Run one variant in a process of its own."""
     environment = dict(os.environ)
@@ -146,6 +172,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
             print(anyio.run(work, given.child, Path(folder)))
         return
+    print(f"switched off     {switched_off():7.1f} us per message by the calls of telemetry alone")
     # Twice the same, so that it can be seen what a difference of nothing looks like.
     variants = (*(("without", "without") if given.against else ()), *VARIANTS)
     rounds = [[measure(variant, given.against) for variant in variants] for _ in range(given.rounds)]
