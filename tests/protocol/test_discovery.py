@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from interlock.protocol import CATALOGUE, UsageError
-from interlock.protocol.discovery import discover, found_catalogue, installed_catalogue
+from interlock.protocol.discovery import discover, installed_catalogue
 
 Install = Callable[..., None]
 
@@ -81,10 +81,10 @@ def test_a_broken_package_is_named_and_costs_only_its_own_messages(
     (told,) = found.problems
     assert told.startswith("broken: ")
     assert problem in told
-    assert len(found.catalogue) == len(found_catalogue()) == len(CATALOGUE) + 1
+    assert len(found.catalogue) == len(installed_catalogue()) == len(CATALOGUE) + 1
     assert told in caplog.text
     with pytest.raises(UsageError, match="broken: "):
-        installed_catalogue()
+        found.whole()
     with pytest.raises(UsageError, match="broken: "):
         found.package("broken")
 

@@ -15,7 +15,7 @@ from interlock.agents.context import Context
 from interlock.agents.timer import TIMER
 from interlock.bus.store.records import Commit
 from interlock.protocol.catalogue import Catalogue
-from interlock.protocol.discovery import found_catalogue
+from interlock.protocol.discovery import installed_catalogue
 from interlock.protocol.errors import UsageError
 from interlock.protocol.message import ALL, Message
 
@@ -77,7 +77,7 @@ class Agent:
         return self._known
 
     def _readable(self) -> Catalogue:
-        base = found_catalogue() if self._base is None else self._base
+        base = installed_catalogue() if self._base is None else self._base
         newest: dict[str, int] = {}
         for name, version in self._handlers:
             newest[name] = max(version, newest.get(name, 1))

@@ -5,7 +5,7 @@ A package says in its `pyproject.toml` which of its modules list messages; it kn
 
 from __future__ import annotations
 
-__all__ = ["ENTRY_POINT_GROUP", "Discovery", "discover", "found_catalogue", "installed_catalogue"]
+__all__ = ["ENTRY_POINT_GROUP", "OWN", "Discovery", "discover", "installed_catalogue"]
 
 import logging
 import re
@@ -39,6 +39,12 @@ class Discovery:
     def catalogue(self) -> Catalogue:
         """Everything that can be used."""
         return Catalogue(message for catalogue in self.packages.values() for message in catalogue)
+
+    def whole(self) -> Catalogue:
+        """Return the same where nothing may be missing. Raises UsageError, naming each package that is broken."""
+        if self.problems:
+            raise UsageError("; ".join(self.problems))
+        return self.catalogue
 
     def package(self, name: str) -> Catalogue:
         """Return one package's messages. Raises UsageError when there is none of this name, or it is broken.
@@ -78,16 +84,9 @@ def discover() -> Discovery:
 def installed_catalogue() -> Catalogue:
     """Return Interlock's own catalogue with the messages of every installed package that declares some.
 
-    Raises UsageError, naming each package that cannot be imported, or declares what another declares as well.
+    A broken package is left out and logged as an error: what is at work goes on with everybody else's messages. Where
+    it must not be left out, see `discover`.
     """
-    found = discover()
-    if found.problems:
-        raise UsageError("; ".join(found.problems))
-    return found.catalogue
-
-
-def found_catalogue() -> Catalogue:
-    """Return the same, but leave broken packages out and log them: what is at work goes on without their messages."""
     found = discover()
     for problem in found.problems:
         _log.error("messages of an installed package cannot be used: %s", problem)

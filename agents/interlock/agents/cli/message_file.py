@@ -13,6 +13,7 @@ from typing import IO
 
 from pydantic import TypeAdapter, ValidationError
 
+from interlock.protocol.catalogue import Catalogue
 from interlock.protocol.codec import decode_bare
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.errors import InvalidMessageError, RejectionCode, UsageError
@@ -45,15 +46,15 @@ def bodies(name: str, *, lines: bool = False) -> Generator[tuple[int | None, byt
         raise UnreadableFileError(f"{name}: {reason}") from error
 
 
-def admitted(body: bytes, *, now: datetime, sender: str | None = None) -> Envelope[Message]:
+def admitted(body: bytes, *, now: datetime, catalogue: Catalogue, sender: str | None = None) -> Envelope[Message]:
     """Return the message, completed when it is in the specification's four-field form, from `sender` if given.
 
     Raises InvalidMessageError when it is wrong, or when the catalogue does not let its sender write to its receiver.
     """
-    envelope = decode_bare(body, now=now)
+    envelope = decode_bare(body, now=now, catalogue=catalogue)
     if sender is not None:
         envelope = envelope.model_copy(update={"sender": _agent_name(sender)})
-    if not envelope.payload.declaration.route.allows(envelope.sender, envelope.receiver):
+    if not catalogue.allows(envelope.type, envelope.sender, envelope.receiver):
         raise InvalidMessageError(
             RejectionCode.NOT_ALLOWED,
             f"{envelope.sender} may not send {envelope.type} to {envelope.receiver}",

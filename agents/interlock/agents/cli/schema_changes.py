@@ -14,7 +14,7 @@ from interlock.protocol.catalogue import Catalogue
 from interlock.protocol.compatibility import Change, changes_since
 from interlock.protocol.contract import Contracts
 from interlock.protocol.corpus import Unreadable, broken_by, unreadable
-from interlock.protocol.discovery import found_catalogue
+from interlock.protocol.discovery import installed_catalogue
 from interlock.protocol.errors import UsageError
 from interlock.protocol.releases import recordings as recordings_in
 
@@ -111,7 +111,7 @@ def findings(changes: tuple[Change, ...], *, recordings: Sequence[Path], against
 
     Raises UsageError when a recording cannot be read at all.
     """
-    catalogue, failures, count = found_catalogue(), list[Unreadable](), 0
+    catalogue, failures, count = installed_catalogue(), list[Unreadable](), 0
     for file in recordings_in(recordings):
         count += 1
         try:

@@ -15,7 +15,7 @@ from interlock.agents.cli.schema_changes import Findings, findings
 from interlock.protocol import schemas
 from interlock.protocol.catalogue import Catalogue
 from interlock.protocol.compatibility import changes
-from interlock.protocol.discovery import discover, installed_catalogue
+from interlock.protocol.discovery import discover
 from interlock.protocol.errors import UsageError
 from interlock.protocol.releases import CODE, contracts_in, freeze, released
 
@@ -135,7 +135,8 @@ def _examined(
 
 
 def _catalogue(package: str | None) -> Catalogue:
-    return installed_catalogue() if package is None else discover().package(package)
+    found = discover()
+    return found.whole() if package is None else found.package(package)
 
 
 def _last(folder: Path) -> str:

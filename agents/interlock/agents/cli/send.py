@@ -17,6 +17,7 @@ from interlock.agents.cli.output import Output, reporting
 from interlock.agents.settings import Settings
 from interlock.bus.clock import Clock, SystemClock
 from interlock.bus.transport import Outgoing
+from interlock.protocol.discovery import installed_catalogue
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.errors import InvalidMessageError, UsageError
 
@@ -44,10 +45,11 @@ def send(
 
 
 def _read(file: str, *, sender: str | None, clock: Clock) -> Sequence[Envelope[Any]]:
+    catalogue = installed_catalogue()
     envelopes: list[Envelope[Any]] = []
     for line, body in bodies(file):
         try:
-            envelopes.append(admitted(body, now=clock.now(), sender=sender))
+            envelopes.append(admitted(body, now=clock.now(), catalogue=catalogue, sender=sender))
         except InvalidMessageError as error:
             place = file if line is None else f"{file}:{line}"
             path = f"{place}: {error.path or 'message'}"

@@ -93,7 +93,7 @@ async def _follow(
 def _show(delivery: Delivery, watch: Watch, catalogue: Catalogue, output: Output) -> bool:
     """Show a message that is meant; returns whether it is."""
     try:
-        envelope = decode(delivery.body, catalogue=catalogue)
+        envelope = decode(delivery.body, catalogue=catalogue, upcast=False)
     except InvalidMessageError as error:
         output.note(f"{delivery.routing_key} from {delivery.sender or 'nobody known'}: cannot be decoded, {error}")
         return not watch.is_selective

@@ -13,6 +13,8 @@ import typer
 from interlock.agents.cli.message_file import UnreadableFileError, admitted, bodies
 from interlock.agents.cli.options import JsonOption
 from interlock.agents.cli.output import ExitCode, Output, reporting
+from interlock.protocol.catalogue import Catalogue
+from interlock.protocol.discovery import installed_catalogue
 from interlock.protocol.errors import InvalidMessageError
 
 app = typer.Typer()
@@ -66,7 +68,8 @@ def validate(
     One line per file, and per wrong message. Exit code 1 when one is wrong, 2 when a file cannot be read.
     """
     with reporting(as_json=as_json) as output:
-        verdicts = [_examine(name, lines=lines) for name in files]
+        catalogue = installed_catalogue()
+        verdicts = [_examine(name, lines=lines, catalogue=catalogue) for name in files]
         for verdict in verdicts:
             _show(output, verdict)
         output.document(
@@ -78,14 +81,14 @@ def validate(
             raise typer.Exit(ExitCode.FAILURE)
 
 
-def _examine(name: str, *, lines: bool) -> _Verdict:
+def _examine(name: str, *, lines: bool, catalogue: Catalogue) -> _Verdict:
     now = datetime.now(UTC)
     good: list[_Good] = []
     wrong: list[_Wrong] = []
     try:
         for line, body in bodies(name, lines=lines):
             try:
-                envelope = admitted(body, now=now)
+                envelope = admitted(body, now=now, catalogue=catalogue)
             except InvalidMessageError as error:
                 wrong.append(_Wrong(line, error.path, error.code, error.reason))
             else:
