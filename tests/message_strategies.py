@@ -13,7 +13,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from interlock.protocol import CATALOGUE, Message
-from interlock.protocol.schemas import export
+from interlock.protocol.export import export
 
 Schema = Mapping[str, Any]
 

@@ -14,8 +14,8 @@ from itertools import groupby
 from typing import Any
 
 from interlock.protocol.catalogue import CATALOGUE
+from interlock.protocol.export import export
 from interlock.protocol.message import Message, Route
-from interlock.protocol.schemas import export
 
 _PREFACE = """# Messages
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from jsonschema import Draft202012Validator
 
 from interlock.protocol import CATALOGUE, Event, Message, Route, UsageError, decode_bare, encode
-from interlock.protocol.schemas import Difference, check, export
+from interlock.protocol.export import Difference, check, export
 from message_strategies import message_documents
 
 ROOT = Path(__file__).parent.parent.parent
@@ -35,7 +35,7 @@ def test_the_committed_schemas_are_in_step_with_the_code() -> None:
     assert check(ROOT / "schemas") == (), "run: interlock schemas export --package interlock"
 
 
-@pytest.mark.parametrize("name", [name for name in EXPORTED if name != "index.json"])
+@pytest.mark.parametrize("name", [name for name in EXPORTED if ".v" in name])
 def test_each_schema_is_a_valid_and_described_draft_2020_12_schema(name: str) -> None:
     schema = json.loads(EXPORTED[name])
 

@@ -1,86 +1,35 @@
-"""The catalogue as JSON Schema files, for those who do not write Python; it knows no broker.
+"""Messages as JSON Schema, for those who do not write Python; it knows no files.
 
-`interlock schemas export` writes them, `interlock schemas check` tells whether they are up to date.
 A schema accepts what a receiver accepts: unknown members are allowed, since receivers drop them.
 """
 
 from __future__ import annotations
 
-__all__ = ["Difference", "check", "export", "index_entry", "schema_of"]
+__all__ = ["DECIMAL", "file_name", "index_entry", "schema_of"]
 
 import ast
 import inspect
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core import core_schema
 
-from interlock.protocol.catalogue import CATALOGUE, Catalogue
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.errors import UsageError
 from interlock.protocol.message import Event, Message, Reply, Request, Route
 
-_INDEX = "index.json"
 _METADATA = ("id", "version", "sentAt", "conversationId")
 """What the specification's four-field form lacks, and agents require of one another."""
-_DECIMAL = {"pattern": r"^[0-9]+(\.[0-9]+)?(E[+-]?[0-9]+)?$"}
+DECIMAL = r"^[0-9]+(\.[0-9]+)?(E[+-]?[0-9]+)?$"
 """How Python writes a `Decimal` that is not negative."""
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One file that is not as the code says."""
-
-    file: str
-    problem: Literal["missing", "outdated", "unexpected"]
-
-    def __str__(self) -> str:
-        return f"{self.file}: {self.problem}"
-
-
-def export(catalogue: Catalogue = CATALOGUE) -> Mapping[str, bytes]:
-    """Return the content of every schema file by its name: one `<type>.v<version>.json` each, and `index.json`.
-
-    The same catalogue gives the same bytes.
-    """
-    files = {_file_name(message): _formatted(schema_of(message)) for message in catalogue}
-    files[_INDEX] = _formatted({"messages": [index_entry(message) for message in catalogue]})
-    return files
-
-
-def check(folder: Path, catalogue: Catalogue = CATALOGUE) -> tuple[Difference, ...]:
-    """Return what differs between the folder's JSON files and the catalogue, sorted by file name.
-
-    Raises UsageError when there is no such folder.
-    """
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder; name the one that holds the exported schemas")
-    return tuple(sorted(_differences(folder, export(catalogue)), key=lambda difference: difference.file))
-
-
-def _differences(folder: Path, expected: Mapping[str, bytes]) -> Iterator[Difference]:
-    present = {path.name: path for path in folder.glob("*.json")}
-    for name, content in expected.items():
-        if name not in present:
-            yield Difference(name, "missing")
-        elif present[name].read_bytes() != content:
-            yield Difference(name, "outdated")
-    for name in present.keys() - expected.keys():
-        yield Difference(name, "unexpected")
-
-
-def _file_name(message: type[Message]) -> str:
+def file_name(message: type[Message]) -> str:
+    """Return the name of the file that a message's schema is exported to."""
     return f"{message.declaration.type}.v{message.declaration.version}.json"
-
-
-def _formatted(content: Mapping[str, Any]) -> bytes:
-    return (json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
 class _MessageSchema(GenerateJsonSchema):
@@ -106,7 +55,11 @@ class _MessageSchema(GenerateJsonSchema):
 
     def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:
         generated = super().decimal_schema(schema)
-        return {"anyOf": [option | _DECIMAL if option["type"] == "string" else option for option in generated["anyOf"]]}
+        return {
+            "anyOf": [
+                option | {"pattern": DECIMAL} if option["type"] == "string" else option for option in generated["anyOf"]
+            ]
+        }
 
     def generate(self, schema: core_schema.CoreSchema, mode: JsonSchemaMode = "validation") -> JsonSchemaValue:
         return {"$schema": self.schema_dialect, **super().generate(schema, mode)}
@@ -144,7 +97,7 @@ def index_entry(message: type[Message]) -> Mapping[str, Any]:
         "replies": sorted(reply.declaration.type for reply in declared.replies),
         "deadlineSeconds": declared.deadline,
         **({"upcasts": True} if declared.upcast is not None else {}),
-        "schema": _file_name(message),
+        "schema": file_name(message),
     }
 
 

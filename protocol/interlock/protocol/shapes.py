@@ -8,6 +8,7 @@ __all__ = [
     "DIGEST",
     "DURATION",
     "ENGINE_VERSION",
+    "EXAMPLES",
     "HOST_NAME",
     "IDENTIFIER",
     "INSTANCE_CLASS",
@@ -60,3 +61,23 @@ MEANINGS: Mapping[str, str] = {
     DATABASE_NAME: "a database name: a letter, then letters, digits and _, at most 63",
 }
 """What must be there, by regular expression."""
+
+EXAMPLES: Mapping[str, str] = {
+    LABEL: "prod-db",
+    MESSAGE_ID: "0190b6a0-7c1e-7d3a-9c52-3f0e6b1f2a10",
+    ISSUE_KEY: "PROJ-140",
+    DIGEST: "sha256:" + "0123456789abcdef" * 4,
+    IDENTIFIER: "prod/database/credentials",
+    HOST_NAME: "db.example.com",
+    CURRENCY: "USD",
+    DURATION: "30s",
+    TRACEPARENT: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    KUBERNETES_QUANTITY: "4Gi",
+    KUBERNETES_NAME: "api-keys",
+    ENGINE_VERSION: "14.7",
+    INSTANCE_CLASS: "db.t3.medium",
+    REGION: "ap-northeast-2",
+    LETTER: "12",
+    DATABASE_NAME: "app_db",
+}
+"""One of each, for documents."""

@@ -97,7 +97,7 @@ LongText = Annotated[str, StringConstraints(max_length=65_536), AfterValidator(_
 HostName = Annotated[str, StringConstraints(pattern=HOST_NAME)]
 """A DNS name or an IPv4 address."""
 
-Port = Annotated[int, Field(ge=1, le=65_535)]
+Port = Annotated[int, Field(ge=1, le=65_535, examples=[5432])]
 
 Timestamp = Annotated[AwareDatetime, BeforeValidator(_moment), AfterValidator(_plausible)]
 """A moment with its zone, kept in UTC, between the years 2000 and 2199; on the wire as in RFC 3339, never a number."""

@@ -12,7 +12,7 @@ import pytest
 from agents.cli.running import interlock
 from interlock.protocol import CATALOGUE
 from interlock.protocol.contract import Contracts
-from interlock.protocol.schemas import export
+from interlock.protocol.export import export
 
 PROJ_140 = Path(__file__).parents[1] / "report" / "proj-140.jsonl"
 

@@ -12,11 +12,13 @@ import typer
 from interlock.agents.cli.options import JsonOption
 from interlock.agents.cli.output import ExitCode, reporting
 from interlock.agents.cli.schema_changes import Findings, findings
-from interlock.protocol import schemas
 from interlock.protocol.catalogue import Catalogue
 from interlock.protocol.compatibility import changes
-from interlock.protocol.discovery import discover
+from interlock.protocol.discovery import OWN, discover
 from interlock.protocol.errors import UsageError
+from interlock.protocol.export import Difference
+from interlock.protocol.export import check as compare
+from interlock.protocol.export import export as exported
 from interlock.protocol.releases import CODE, contracts_in, freeze, released
 
 app = typer.Typer(help="Messages as JSON Schema, and what a change of them breaks.", no_args_is_help=True)
@@ -39,9 +41,9 @@ def export(
     package: _Package = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write one schema per message type and version, and an index."""
+    """Write one JSON Schema per message type and version, an index, and an AsyncAPI document."""
     with reporting(as_json=as_json) as output:
-        files = schemas.export(_catalogue(package))
+        files = exported(_catalogue(package), package=package or OWN)
         try:
             to.mkdir(parents=True, exist_ok=True)
             for name, content in files.items():
@@ -65,7 +67,7 @@ def check(
     recorded message that is no longer read, each is told with its place.
     """
     with reporting(as_json=as_json) as output:
-        differences, found = _examined(folder, _catalogue(package), recordings or [])
+        differences, found = _examined(folder, package, recordings or [])
         for difference in differences:
             output.say(f"{folder}/{difference}; run 'interlock schemas export' again", style="red")
         found.show(output)
@@ -115,20 +117,19 @@ def release(
 ) -> None:
     """Freeze what the code promises now: later code has to be compatible with it until its file is taken away."""
     with reporting(as_json=as_json) as output:
-        catalogue = _catalogue(package)
-        differences, found = _examined(folder, catalogue, [])
+        differences, found = _examined(folder, package, [])
         if differences or not found.ok:
             raise UsageError(f"the code is not what {folder} says, or breaks a release: see 'interlock schemas check'")
+        catalogue = _catalogue(package)
         file = freeze(folder, name, catalogue)
         output.say(f"{file} keeps {len(catalogue)} messages")
         output.document({"file": str(file), "messages": len(catalogue)})
 
 
-def _examined(
-    folder: Path, catalogue: Catalogue, recordings: list[Path]
-) -> tuple[tuple[schemas.Difference, ...], Findings]:
+def _examined(folder: Path, package: str | None, recordings: list[Path]) -> tuple[tuple[Difference, ...], Findings]:
+    catalogue = _catalogue(package)
     try:
-        differences = schemas.check(folder, catalogue)
+        differences = compare(folder, catalogue, package=package or OWN)
         return differences, Findings.since(released(folder), catalogue, recordings=recordings)
     except OSError as error:
         raise UsageError(f"the schemas in {folder} cannot be read: {error.strerror}") from error
