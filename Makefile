@@ -35,7 +35,8 @@ docs: $(INSTALLED) ## Build the documentation as a site, into build/site
 	@deploy/site/build.sh $(BIN)
 
 reference: $(INSTALLED) ## Write the pages that follow from the code: messages, settings, commands, errors
-	PYTHONPATH=tests $(BIN)/python -m docs.message_reference > build/messages.md && mv build/messages.md docs/messages.md
+	$(BIN)/interlock schemas export --package interlock --to schemas
+	$(BIN)/interlock schemas docs --package interlock --to docs/messages.md
 	PYTHONPATH=tests $(BIN)/python -m docs.settings_reference
 	PYTHONPATH=tests $(BIN)/python -m docs.command_reference
 	PYTHONPATH=tests $(BIN)/python -m docs.error_reference

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -10,17 +11,32 @@ from docs.command_reference import DOCUMENT as COMMANDS
 from docs.command_reference import command_reference
 from docs.error_reference import DOCUMENT as ERRORS
 from docs.error_reference import error_reference
-from docs.message_reference import message_reference
 from docs.settings_reference import DOCUMENT, settings_reference, table_of
 from docs.snippets import ROOT
 from interlock.agents.cli.output import ExitCode
+from interlock.protocol import CATALOGUE, decode, encode
 from interlock.protocol.errors import RejectionCode
+from interlock.protocol.reference import message_reference
 
 MESSAGES = ROOT / "docs" / "messages.md"
 
 
 def test_the_messages_are_those_of_the_catalogue() -> None:
-    assert MESSAGES.read_text() == message_reference(), "run: PYTHONPATH=tests python -m docs.message_reference"
+    assert MESSAGES.read_text() == message_reference(CATALOGUE, package="interlock", own=True), (
+        "run: interlock schemas docs --package interlock > docs/messages.md"
+    )
+
+
+def test_every_example_is_a_message_that_is_decoded_and_encoded_again() -> None:
+    examples = re.findall(r"(?ms)^### (\w+), version (\d+)$.*?^```json\n(.*?)^```$", MESSAGES.read_text())
+
+    assert {(name, int(version)) for name, version, _ in examples} == {
+        (message.declaration.type, message.declaration.version) for message in CATALOGUE
+    }
+    for name, version, example in examples:
+        envelope = decode(example.encode())
+        assert (envelope.type, envelope.version) == (name, int(version))
+        assert json.loads(encode(envelope)) == json.loads(example)
 
 
 def test_every_value_that_a_message_refers_to_is_described() -> None:

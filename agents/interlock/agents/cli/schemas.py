@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["app"]
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from interlock.protocol.errors import UsageError
 from interlock.protocol.export import Difference
 from interlock.protocol.export import check as compare
 from interlock.protocol.export import export as exported
+from interlock.protocol.reference import message_reference
 from interlock.protocol.releases import CODE, contracts_in, freeze, released
 
 app = typer.Typer(help="Messages as JSON Schema, and what a change of them breaks.", no_args_is_help=True)
@@ -124,6 +126,23 @@ def release(
         file = freeze(folder, name, catalogue)
         output.say(f"{file} keeps {len(catalogue)} messages")
         output.document({"file": str(file), "messages": len(catalogue)})
+
+
+@app.command()
+def docs(
+    to: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to write; default: standard output.")] = None,
+    package: _Package = None,
+) -> None:
+    """Write a reference page of the messages as Markdown, with an example of each."""
+    with reporting(as_json=False):
+        page = message_reference(_catalogue(package), package=package or OWN, own=package == OWN)
+        if to is None:
+            sys.stdout.write(page)
+            return
+        try:
+            to.write_text(page, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"the page cannot be written to {to}: {error.strerror}") from error
 
 
 def _examined(folder: Path, package: str | None, recordings: list[Path]) -> tuple[tuple[Difference, ...], Findings]:

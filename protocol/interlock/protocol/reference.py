@@ -1,6 +1,6 @@
-"""docs/messages.md as the catalogue says it: `PYTHONPATH=tests python -m docs.message_reference > docs/messages.md`.
+"""The catalogue as a page for people: who says what to whom, by when, how dangerous it is, and an example of each.
 
-It reads the exported JSON Schemas, so what it says of a field is what a validator would.
+It reads the exported JSON Schemas, so what it says of a field is what a validator would; it knows no files.
 """
 
 from __future__ import annotations
@@ -13,19 +13,28 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
-from interlock.protocol.catalogue import CATALOGUE
-from interlock.protocol.export import export
-from interlock.protocol.message import Message, Route
+from interlock.protocol.catalogue import Catalogue
+from interlock.protocol.codec import encode
+from interlock.protocol.examples import example
+from interlock.protocol.message import Effect, Message, Route
+from interlock.protocol.schemas import index_entry, schema_of
 
-_PREFACE = """# Messages
+_PREFACE = """# {title}
 
-Every message of the catalogue: who may send it to whom, what may answer it, by when, and its payload. Beside the
-answers named here any request may be answered by those of the [task life cycle](#task). `*` is any agent, `all`
-everyone who asked for announcements of that type. The envelope around the payload is described in
-[architecture](architecture.md); the same as JSON Schema is in [schemas](../schemas).
+Every message of {package}: who may send it to whom, what may answer it, by when, how dangerous it is to carry out, its
+payload, and an example of the whole as it travels. Beside the answers named here any request may be answered by those
+of the {life_cycle}. `*` is any agent, `all` everyone who asked for announcements of that type.{more}
 
-Generated from the code by `PYTHONPATH=tests python -m docs.message_reference > docs/messages.md`.
+Generated from the code by `interlock schemas docs --package {package}`.
 """
+_NEIGHBOURS = """ The
+envelope around the payload is described in [architecture](architecture.md); the same as JSON Schema and AsyncAPI is in
+[schemas](../schemas)."""
+_EFFECTS = {
+    Effect.READ: "effect read: nothing changes",
+    Effect.REVERSIBLE: "effect reversible: it changes something that can be changed back",
+    Effect.DESTRUCTIVE: "effect destructive: it needs an approval",
+}
 _FORMATS = {"date-time": "moment, ISO 8601 with a zone"}
 _PATTERNS = {
     r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$": "id, a UUID in lower case",
@@ -44,35 +53,50 @@ _PATTERNS = {
 """How the frequent ones are said; any other is shown as it is."""
 
 
-def message_reference() -> str:
-    """Return the whole document."""
-    files = export()
-    kinds = {entry["type"]: entry["kind"] for entry in json.loads(files["index.json"])["messages"]}
+def message_reference(catalogue: Catalogue, *, package: str, own: bool = False) -> str:
+    """Return the page for the messages of a package; `own` for Interlock's, which other pages stand beside.
+
+    Raises UsageError for a message that has no example.
+    """
     values: dict[str, Mapping[str, Any]] = {}
-    parts = [_PREFACE]
-    ordered = sorted(CATALOGUE, key=lambda message: message.__module__)
+    preface = _PREFACE.format(
+        title="Messages" if own else f"Messages of {package}",
+        package=package,
+        life_cycle="[task life cycle](#task)" if own else "task life cycle",
+        more=_NEIGHBOURS if own else "",
+    )
+    parts = [preface]
+    ordered = sorted(catalogue, key=lambda message: message.__module__)
     for module, messages in groupby(ordered, key=lambda message: message.__module__):
         parts.append(f"## {module.rpartition('.')[2].capitalize()}\n\n{_first_line(sys.modules[module].__doc__)}\n")
         for message in messages:
-            declared = message.declaration
-            schema = json.loads(files[f"{declared.type}.v{declared.version}.json"])
-            payload = schema["$defs"].pop(message.__name__)
-            values |= schema["$defs"]
-            parts.append(_section(message, payload, kind=kinds[declared.type]))
-    parts.append("## Values\n\nWhat the fields above are made of.\n")
+            schema = schema_of(message)
+            definitions = dict(schema["$defs"])
+            payload = definitions.pop(message.__name__)
+            values |= definitions
+            parts.append(_section(message, payload))
+    if values:
+        parts.append("## Values\n\nWhat the fields above are made of.\n")
     parts += [_value(name, schema) for name, schema in sorted(values.items())]
     return "\n".join(parts)
 
 
-def _section(message: type[Message], payload: Mapping[str, Any], *, kind: str) -> str:
+def _section(message: type[Message], payload: Mapping[str, Any]) -> str:
     declared = message.declaration
-    facts = [kind, _direction(declared.route), f"effect {declared.effect}"]
+    facts = [index_entry(message)["kind"], _direction(declared.route), _EFFECTS[declared.effect]]
     if declared.deadline:
         facts.append(f"to be ended within {_duration(declared.deadline)}")
     if declared.replies:
         facts.append("answered by " + ", ".join(f"`{reply.declaration.type}`" for reply in declared.replies))
+    if declared.upcast is not None:
+        facts.append(f"version {declared.version - 1} is read as this one")
     title = f"### {declared.type}, version {declared.version}"
-    return f"{title}\n\n{payload['description']}\n\n*{'; '.join(facts)}.*\n\n{_fields(payload)}"
+    parts = (title, payload["description"], f"*{'; '.join(facts)}.*", _fields(payload).rstrip("\n"), _example(message))
+    return "\n\n".join(parts)
+
+
+def _example(message: type[Message]) -> str:
+    return f"```json\n{json.dumps(json.loads(encode(example(message))), indent=2, ensure_ascii=False)}\n```\n"
 
 
 def _value(name: str, schema: Mapping[str, Any]) -> str:
@@ -147,7 +171,3 @@ def _duration(seconds: float) -> str:
 
 def _first_line(text: str | None) -> str:
     return (text or "").partition("\n")[0]
-
-
-if __name__ == "__main__":
-    sys.stdout.write(message_reference())
