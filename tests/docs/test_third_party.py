@@ -145,6 +145,7 @@ async def test_its_agent_is_asked_over_a_broker_and_answers(folder: Path) -> Non
     async with (
         started(folder, "interlock", "broker", "up", ready="Ctrl-C ends the broker"),
         started(folder, "interlock", "tail", "#", ready="following") as copies,
+        started(folder, "interlock", "tail", "#", "--json", ready="following") as documents,
         started(folder, "python", "-m", "tape_robot.agent", ready="taking messages"),
     ):
         with anyio.fail_after(60):
@@ -154,6 +155,11 @@ async def test_its_agent_is_asked_over_a_broker_and_answers(folder: Path) -> Non
         asked = await line(copies, containing="tape_mount_request")
         answered = await line(copies, containing="tape_mounted")
 
+        recorded = [await line(documents, containing=f'"{name}"') for name in ("tape_mount_request", "tape_mounted")]
+    (folder / "told.jsonl").write_text("".join(recorded))
+    read = done(folder, "interlock", "schemas", "check", *PACKAGE, "--recordings", "told.jsonl")
+
+    assert "recordings, 1 looked at: all are read" in read
     assert b"sent tape_mount_request to tape-agent" in sent.stdout
     assert "devops-agent" in asked
     assert "tape-agent" in answered

@@ -22,6 +22,7 @@ from interlock.protocol import (
     decode,
     decode_bare,
     encode,
+    recording,
 )
 
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
@@ -86,6 +87,12 @@ def test_a_tool_sees_what_was_written_and_an_upcast_only_where_the_version_is_go
     assert decode(body, catalogue=ALL_THREE, upcast=False).payload == DiskCleaned(freed_megabytes=2)
     assert decode_bare(body, now=NOW, catalogue=ALL_THREE).payload == DiskCleaned(freed_megabytes=2)
     assert decode(body, catalogue=ONLY_THE_NEWEST, upcast=False).version == 3
+
+
+def test_a_recording_keeps_the_version_that_was_recorded() -> None:
+    (recorded,) = recording.read(sent(DiskCleaned(freed_megabytes=2)), catalogue=ALL_THREE)
+
+    assert recorded.payload == DiskCleaned(freed_megabytes=2)
 
 
 def test_versions_without_an_upcast_are_messages_of_their_own() -> None:

@@ -32,7 +32,7 @@ def recorded(
     found: list[Envelope[Message]] = []
     for body in bodies:
         try:
-            envelope = decode(body, catalogue=catalogue)
+            envelope = decode(body, catalogue=catalogue, upcast=False)
         except InvalidMessageError:
             continue
         if wanted.admits(envelope):

@@ -39,7 +39,7 @@ def write(envelopes: Iterable[Envelope[Any]]) -> bytes:
 
 
 def read(recording: bytes, *, catalogue: Catalogue = CATALOGUE) -> tuple[Envelope[Message], ...]:
-    """Return the envelopes of a recording, in its order.
+    """Return the envelopes of a recording, in its order, each in the version that it was recorded in.
 
     Raises InvalidMessageError for the first line that is not a complete message; its path begins with the line's
     number, counted from 1.
@@ -52,7 +52,7 @@ def _decoded(recording: bytes, catalogue: Catalogue) -> Iterator[Envelope[Messag
         if not line.strip():
             continue
         try:
-            yield decode(line, catalogue=catalogue)
+            yield decode(line, catalogue=catalogue, upcast=False)
         except InvalidMessageError as error:
             path = f"line {number}" + (f", {error.path}" if error.path else "")
             raise InvalidMessageError(error.code, error.reason, path=path) from error

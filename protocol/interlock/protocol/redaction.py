@@ -80,7 +80,7 @@ class Redaction:
         members = envelope.model_dump(mode="json", by_alias=True, exclude_none=True)
         members["payload"] = self._value(members["payload"], people)
         try:
-            return decode(to_json(members), catalogue=catalogue)
+            return decode(to_json(members), catalogue=catalogue, upcast=False)
         except InvalidMessageError as error:
             raise UsageError(
                 f"without what is to be redacted, {envelope.type} {envelope.id} is no message any more: "

@@ -144,7 +144,7 @@ class AgentTester:
     async def _collect(self) -> list[Message]:
         fresh: list[Envelope[Message]] = []
         while unsent := await self.store.unsent(limit=100):
-            fresh += [decode(message.body, catalogue=self.agent.catalogue) for message in unsent]
+            fresh += [decode(message.body, catalogue=self.agent.catalogue, upcast=False) for message in unsent]
             await self.store.mark_sent([message.message_id for message in unsent])
         self.sent += fresh
         return [envelope.payload for envelope in fresh]

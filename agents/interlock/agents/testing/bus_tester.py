@@ -170,7 +170,7 @@ class BusTester:
 
     async def _collect(self) -> list[Message]:
         assert self._reader is not None, "it is open"
-        everything = (decode(body, catalogue=self.agent.catalogue) for body in self._reader.messages())
+        everything = (decode(body, catalogue=self.agent.catalogue, upcast=False) for body in self._reader.messages())
         fresh = [envelope for envelope in everything if envelope.sender == self.agent.name][len(self.sent) :]
         for envelope in fresh:
             if envelope.receiver == ALL:
