@@ -5,8 +5,10 @@ from __future__ import annotations
 __all__ = ["MemoryBroker", "MemoryTransport"]
 
 import itertools
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from datetime import datetime
 
 import anyio.lowlevel
 
@@ -16,6 +18,7 @@ from interlock.bus.memory_queue import Mailbox, MemoryConsumer, MemoryDelivery, 
 from interlock.bus.transport import (
     Delivery,
     Features,
+    JournalEntry,
     Outgoing,
     Parked,
     ParkedDelivery,
@@ -27,7 +30,7 @@ from interlock.protocol.errors import UsageError
 from interlock.protocol.message import ALL
 
 _COPIES_KEPT = 10_000
-"""How many copies wait for a slow observer before the oldest is dropped."""
+"""How many copies wait for a slow observer, and how many the journal keeps, before the oldest is dropped."""
 
 
 class MemoryBroker:
@@ -37,6 +40,7 @@ class MemoryBroker:
         self._queues: dict[str, MemoryQueue] = {}
         self._observers: dict[Mailbox, tuple[str, ...]] = {}
         self._replies: dict[str, Mailbox] = {}
+        self._journal: deque[tuple[datetime, JournalEntry]] = deque(maxlen=_COPIES_KEPT)
         self._numbers = itertools.count(1)
 
     def __repr__(self) -> str:
@@ -71,6 +75,7 @@ class MemoryBroker:
         Raises UnroutableError, and UnconfirmedError when a queue is full.
         """
         key = message.routing_key
+        self._journal.append((message.sent_at, JournalEntry(message.body, key, message.sender)))
         for observer, patterns in self._observers.items():
             if any(matches(pattern, key) for pattern in patterns):
                 observer.put(MemoryDelivery.copy_of(message))
@@ -93,6 +98,10 @@ class MemoryBroker:
             return [queue for queue in self._queues.values() if message.type in queue.announcements]
         queue = self._queues.get(message.receiver)
         return [queue] if queue else []
+
+    def journal(self, since: datetime | None) -> tuple[JournalEntry, ...]:
+        """Return the latest copies of everything that was published, oldest first."""
+        return tuple(entry for sent_at, entry in self._journal if since is None or sent_at >= since)
 
     def add_observer(self, *patterns: str) -> Mailbox:
         """Return a mailbox that receives a copy of everything that matches any of these from now on."""
@@ -215,6 +224,18 @@ class MemoryTransport:
 
         async with aclosing(looked_at()) as messages:
             yield messages
+
+    @asynccontextmanager
+    async def history(self, *, since: datetime | None = None) -> AsyncGenerator[AsyncIterator[JournalEntry]]:
+        """See `Transport.history`; the journal keeps the last 10,000 messages."""
+        await self._turn()
+
+        async def entries() -> AsyncGenerator[JournalEntry]:
+            for entry in self._broker.journal(since):
+                yield entry
+
+        async with aclosing(entries()) as found:
+            yield found
 
     async def aclose(self) -> None:
         """See `Transport.aclose`."""

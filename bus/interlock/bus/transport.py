@@ -10,6 +10,7 @@ __all__ = [
     "Arrival",
     "Delivery",
     "Features",
+    "JournalEntry",
     "Outgoing",
     "Parked",
     "ParkedDelivery",
@@ -176,6 +177,15 @@ class ParkedDelivery(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """The journal's copy of a message that was published."""
+
+    body: bytes
+    routing_key: str
+    sender: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class AgentQueue:
     """What is declared for one agent: its queue, its bindings and its parking queue."""
 
@@ -286,6 +296,16 @@ class Transport(Protocol):
         Looking never brings a message closer to a delivery limit.
 
         Raises BrokerUnavailableError, also while iterating.
+        """
+        ...
+
+    def history(self, *, since: datetime | None = None) -> AbstractAsyncContextManager[AsyncIterator[JournalEntry]]:
+        """Read what the journal holds, oldest first, from a moment to its end as it is now.
+
+        Without `since` (aware) from the beginning; with it, a few earlier entries may come as well. A message may
+        stand there twice: where a publish was tried again, it is the same body.
+
+        Raises BrokerUnavailableError, NotPermittedError unless this identity may observe; both also while iterating.
         """
         ...
 

@@ -9,6 +9,7 @@ import re
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
 
 import aiormq
 from aio_pika.abc import AbstractChannel
@@ -18,6 +19,7 @@ from interlock.bus.clock import Clock, SystemClock
 from interlock.bus.errors import BrokerUnavailableError, NotPermittedError
 from interlock.bus.rabbitmq.connection import CHATTY, Connection, underlay
 from interlock.bus.rabbitmq.consumer import Consumer, Source
+from interlock.bus.rabbitmq.history import read_journal
 from interlock.bus.rabbitmq.inequivalence import inequivalence
 from interlock.bus.rabbitmq.parking import look_through
 from interlock.bus.rabbitmq.publisher import Publisher
@@ -29,7 +31,16 @@ from interlock.bus.rabbitmq.topology import (
     plan,
     reply_prefix,
 )
-from interlock.bus.transport import Delivery, Features, Outgoing, Parked, ParkedDelivery, Topology, TransportStatus
+from interlock.bus.transport import (
+    Delivery,
+    Features,
+    JournalEntry,
+    Outgoing,
+    Parked,
+    ParkedDelivery,
+    Topology,
+    TransportStatus,
+)
 from interlock.protocol.errors import UsageError
 
 _TIMEOUT = 30.0
@@ -192,6 +203,10 @@ class RabbitTransport:
     def parking(self) -> AbstractAsyncContextManager[AsyncIterator[ParkedDelivery]]:
         """See `Transport.parking`; each message costs a round trip."""
         return look_through(self._inbound, parking_queue(self._identity))
+
+    def history(self, *, since: datetime | None = None) -> AbstractAsyncContextManager[AsyncIterator[JournalEntry]]:
+        """See `Transport.history`; where there is nothing to read, that takes some seconds to be known."""
+        return read_journal(self._inbound, since=since)
 
     async def aclose(self) -> None:
         """See `Transport.aclose`."""
