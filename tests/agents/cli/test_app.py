@@ -12,7 +12,21 @@ import pytest
 
 from agents.cli.running import COMMAND, MESSAGES, environment, interlock, run_process
 
-COMMANDS = ("demo", "run", "sandbox", "broker", "send", "validate", "tail", "workflows", "approvals", "dead", "schemas")
+COMMANDS = (
+    "demo",
+    "run",
+    "sandbox",
+    "broker",
+    "send",
+    "record",
+    "replay",
+    "validate",
+    "tail",
+    "workflows",
+    "approvals",
+    "dead",
+    "schemas",
+)
 EXTRAS = ("aioboto3", "aiohttp", "asyncpg", "cryptography", "httpx", "jira", "kubernetes_asyncio", "moto")
 
 
@@ -22,7 +36,9 @@ def test_help_lists_every_command() -> None:
     assert all(f"  {command} " in shown.stdout for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", ["send", "validate", "tail", "workflows", "approvals", "dead", "schemas"])
+@pytest.mark.parametrize(
+    "command", ["send", "record", "replay", "validate", "tail", "workflows", "approvals", "dead", "schemas"]
+)
 def test_every_command_explains_itself(command: str) -> None:
     assert interlock(command, "--help").exit_code == 0
 
@@ -66,7 +82,7 @@ async def test_the_core_commands_work_with_the_core_alone(tmp_path: Path) -> Non
     blocked = "\n".join(f"sys.modules[{name!r}] = None" for name in EXTRAS)
     code = (
         f"import sys\n{blocked}\nfrom interlock.agents.cli import app\n"
-        "from interlock.agents.cli import approvals, dead, schemas, send, tail, validate, workflows\n"
+        "from interlock.agents.cli import approvals, dead, record, replay, schemas, send, tail, validate, workflows\n"
         "assert not any(name.startswith('interlock.agents.systems') for name in sys.modules)\n"
         "app.main()\n"
     )

@@ -41,6 +41,8 @@ _COMMANDS = {
     "topology": _Entry("topology", "Compare the broker with what it should hold, and bring it there."),
     "doctor": _Entry("doctor", "Look at everything, and say what to do."),
     "send": _Entry("send", "Publish messages from a file."),
+    "record": _Entry("record", "Write what was said as JSON lines."),
+    "replay": _Entry("replay", "Send what was recorded."),
     "validate": _Entry("validate", "Check messages against the catalogue."),
     "trace": _Entry("trace", "See what is in a trace file, and draw it."),
     "tail": _Entry("tail", "Show messages as they are sent."),
