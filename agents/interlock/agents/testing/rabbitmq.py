@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+import anyio
+
 from interlock.agents.permissions import allowed_rows
 from interlock.agents.settings import Settings
 from interlock.agents.testing.broker import RabbitForTests
 from interlock.bus.private_broker import PrivateBroker, find_server
-from interlock.bus.rabbitmq import ADMIN, VHOST, Definitions, definitions
+from interlock.bus.rabbitmq import ADMIN, VHOST, Definitions, RabbitTransport, definitions
 from interlock.protocol.discovery import installed_catalogue
 from interlock.protocol.errors import UsageError
 
@@ -23,7 +25,11 @@ ADDRESS = "INTERLOCK_TEST_BROKER_URL"
 """The environment variable that names a broker for tests."""
 
 _IMAGE = "rabbitmq:4-alpine"
-_CONFIGURATION = "load_definitions = /etc/rabbitmq/definitions.json\n"
+_PORT = 5672
+_DEFINITIONS = "/etc/rabbitmq/definitions.json"
+_CONFIGURATION = f"load_definitions = {_DEFINITIONS}\n"
+_START = 60.0
+"""Seconds until a container has to accept connections."""
 
 MISSING = (
     "this test needs a RabbitMQ, and there is none: install rabbitmq-server (`apt-get install rabbitmq-server`), or "
@@ -78,34 +84,34 @@ def _named(address: str) -> RabbitServer:
 
 @asynccontextmanager
 async def _contained(directory: Path, users: Definitions) -> AsyncGenerator[RabbitServer]:
-    """Start RabbitMQ by Testcontainers; the image reads definitions as `load_definitions` names them."""
+    """Start RabbitMQ in a container, which loads the definitions that are mounted into it."""
     try:
-        from testcontainers.core.exceptions import ContainerStartException
-        from testcontainers.rabbitmq import RabbitMqContainer
+        from docker.errors import DockerException
+        from testcontainers.core.container import DockerContainer
     except ImportError as error:
         raise UsageError(MISSING) from error
-    import anyio
-    from docker.errors import DockerException
 
-    def start() -> RabbitMqContainer:
+    def start() -> DockerContainer:
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "definitions.json").write_text(users.to_json(), encoding="utf-8")
         (directory / "interlock.conf").write_text(_CONFIGURATION, encoding="utf-8")
-        container = RabbitMqContainer(_IMAGE, username=ADMIN, password=users.passwords[ADMIN], vhost=VHOST)
-        container.with_volume_mapping(str(directory / "definitions.json"), "/etc/rabbitmq/definitions.json")
+        container = DockerContainer(_IMAGE).with_exposed_ports(_PORT)
+        container.with_volume_mapping(str(directory / "definitions.json"), _DEFINITIONS)
         container.with_volume_mapping(str(directory / "interlock.conf"), "/etc/rabbitmq/conf.d/20-interlock.conf")
         return container.start()
 
     try:
         container = await anyio.to_thread.run_sync(start)
-    except (DockerException, ContainerStartException, OSError) as error:
+    except (DockerException, OSError) as error:
         raise UsageError(f"{MISSING} (no container was started: {type(error).__name__})") from error
     try:
-        place = f"{container.get_container_host_ip()}:{container.get_exposed_port(container.port)}/{quote(VHOST)}"
+        place = f"{container.get_container_host_ip()}:{container.get_exposed_port(_PORT)}/{quote(VHOST)}"
 
         def url(user: str) -> str:
             return f"amqp://{quote(user)}:{quote(users.passwords[user])}@{place}"
 
+        ready = await RabbitTransport.connect(url(ADMIN), identity=ADMIN, journal=False, timeout=_START)
+        await ready.aclose()
         yield RabbitServer(url, url(ADMIN))
     finally:
         with anyio.CancelScope(shield=True):
