@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from docs.snippets import ROOT, named_blocks, python_blocks
+from docs.snippets import ROOT, named_blocks
 from interlock.agents.cli.toml import render_toml
 from interlock.agents.permissions import allowed_rows
 from interlock.bus.private_broker import PrivateBroker
@@ -63,9 +63,8 @@ def test_a_changed_agent_fails_as_shown_and_can_be_written_down(folder: Path) ->
 
 @pytest.mark.rabbitmq
 def test_one_more_test_runs_over_memory_and_rabbitmq(folder: Path) -> None:
-    (more,) = (block for block in python_blocks(PAGE) if "everywhere" in block)
     with (folder / "test_replay.py").open("a") as file:
-        file.write(f"\n\n{more}")
+        file.write(f"\n\n{SAYS['part: everywhere']}")
 
     ran = run(folder, "test")
 
