@@ -11,7 +11,7 @@ __all__ = ["agent", "bus", "clock", "pytest_addoption", "pytest_configure", "rab
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,26 +19,13 @@ if TYPE_CHECKING:  # loading these costs more than a project without agents may 
     from collections.abc import Collection
 
     from interlock.agents.agent import Agent
-    from interlock.agents.testing import AgentSession, BrokerForTests, WorkflowTester
+    from interlock.agents.testing import AgentSession, BrokerForTests, ReplayRecording, WorkflowTester
     from interlock.agents.testing.rabbitmq import RabbitServer
     from interlock.agents.testing.subject import Subject
     from interlock.agents.workflow import Workflow
     from interlock.bus.clock import VirtualClock
 
 _MARK = "rabbitmq"
-
-
-class ReplayRecording(Protocol):
-    """The type of the `replay` fixture."""
-
-    async def __call__(self, agent: Agent, recording: str | Path, *, ignoring: Collection[str] = ()) -> Subject:
-        """Tell the agent its part of a recording, and fail when it answers otherwise than it did there.
-
-        A relative path is below the test file's folder, or pytest's root. `ignoring` are paths of members that may
-        differ, like `payload.configVersion`. Returns the agent as the recording leaves it. With
-        `--update-recordings` what it answers is written into the recording instead.
-        """
-        ...
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

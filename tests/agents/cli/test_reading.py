@@ -14,7 +14,7 @@ from interlock.bus.store.records import AuditEntry, Commit, TimerRow
 from interlock.bus.store.sqlite import SqliteStore
 from interlock.bus.store.writer import StoreUnavailableError
 from interlock.protocol.errors import UsageError
-from store_rows import START, approval, claim_one, incoming, outgoing, workflow
+from store_rows import START, approval, claim_one, incoming, workflow
 
 
 async def filled(path: Path) -> SqliteStore:
@@ -107,17 +107,3 @@ async def test_a_store_of_another_release_is_a_usage_error(tmp_path: Path) -> No
     connection.close()
     with pytest.raises(UsageError, match="has schema 1000, this release reads"):
         StoreReader.open(path)
-
-
-async def test_messages_come_in_the_order_in_which_they_were_taken_in_or_written(tmp_path: Path) -> None:
-    path = tmp_path / "agent.sqlite"
-    clock = VirtualClock()
-    store = await SqliteStore.open(path, agent="coordinator", clock=clock)
-    await store.receive(incoming("m-1", body=b'{"in": 1}'))
-    await store.commit(
-        Commit(outgoing=(outgoing("m-2", body=b'{"out": 1}'),), set_timers=(TimerRow("proj-140", "overdue", START),))
-    )
-    await store.fire_timers(START)
-    with StoreReader.open(path) as reader:
-        assert reader.messages() == (b'{"in": 1}', b'{"out": 1}')
-    await store.aclose()

@@ -9,11 +9,10 @@ import pytest
 
 from interlock.agents.coordinator import coordinator
 from interlock.agents.coordinator.data import ChangeData
-from interlock.agents.testing import BrokerForTests, BusTester, MemoryForTests, Replay
+from interlock.agents.testing import BrokerForTests, BusTester, MemoryForTests, Replay, ReplayRecording
 from interlock.agents.testing.bus_tester import ToldClock
 from interlock.protocol.recording import normalised, read
 from interlock.protocol.roles import COORDINATOR
-from interlock.pytest_plugin import ReplayRecording
 
 CORPUS = Path(__file__).parents[2] / "recordings"
 NAMES = sorted(path.stem for path in CORPUS.glob("*.jsonl"))

@@ -3,7 +3,7 @@
 from interlock.agents.testing.agent_tester import AgentTester
 from interlock.agents.testing.broker import BrokerForTests, MemoryForTests, RabbitForTests
 from interlock.agents.testing.bus_tester import BusTester
-from interlock.agents.testing.replay import Replay
+from interlock.agents.testing.replay import Replay, ReplayRecording
 from interlock.agents.testing.session import AgentSession
 from interlock.agents.testing.workflow_tester import WorkflowTester
 
@@ -15,5 +15,6 @@ __all__ = [
     "MemoryForTests",
     "RabbitForTests",
     "Replay",
+    "ReplayRecording",
     "WorkflowTester",
 ]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["Replay", "Turn"]
+__all__ = ["Replay", "ReplayRecording", "Turn"]
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
+from interlock.agents.agent import Agent
 from interlock.agents.testing.comparison import Comparison, alignment, members
 from interlock.agents.testing.subject import Subject
 from interlock.protocol.codec import decode, encode
@@ -173,6 +175,19 @@ class Replay:
         if turn.told is None:
             return "  when its timers fired:"
         return f"  when told {turn.told.type} by {turn.told.sender} (line {self._lines[turn.told.id]}):"
+
+
+class ReplayRecording(Protocol):
+    """The type of the `replay` fixture."""
+
+    async def __call__(self, agent: Agent, recording: str | Path, *, ignoring: Collection[str] = ()) -> Subject:
+        """Tell the agent its part of a recording, and fail when it answers otherwise than it did there.
+
+        A relative path is below the test file's folder, or pytest's root. `ignoring` are paths of members that may
+        differ, like `payload.configVersion`. Returns the agent as the recording leaves it. With
+        `--update-recordings` what it answers is written into the recording instead.
+        """
+        ...
 
 
 def _key(envelope: Envelope[Any]) -> tuple[str, str]:
