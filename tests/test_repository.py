@@ -58,11 +58,12 @@ def test_every_action_of_the_pipeline_is_pinned_to_a_commit_and_names_its_releas
     assert [action for action in uses if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)] == []
 
 
-def test_the_pipeline_runs_the_same_commands_as_the_local_one() -> None:
-    steps = re.findall(r"(?m)^ +run: (.+)", WORKFLOW.read_text())
+def test_the_pipeline_runs_the_same_commands_as_the_local_one_and_builds_the_image() -> None:
+    tests, _, image = WORKFLOW.read_text().partition("\n  image:\n")
     local = re.findall(r"(?m)^(make .+)", (ROOT / ".ci" / "run").read_text())
 
-    assert steps == local == ["make check", "make test"]
+    assert re.findall(r"(?m)^ +run: (.+)", tests) == local == ["make check", "make test"]
+    assert re.findall(r"(?m)^ +run: (\S+)", image) == ["deploy/image/build.sh", "docker"]
 
 
 def test_the_pipeline_may_only_read_and_cannot_run_forever() -> None:
