@@ -7,15 +7,25 @@ import re
 import runpy
 import stat
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
+import asyncpg
 import pytest
 from ruamel.yaml import YAML
 
+from interlock.bus.clock import VirtualClock
 from interlock.bus.connect import open_transport
 from interlock.bus.private_broker import PrivateBroker
-from interlock.bus.rabbitmq import Definitions
+from interlock.bus.private_postgres import PrivatePostgres, find_postgres
+from interlock.bus.rabbitmq import ADMIN, Definitions
+from interlock.bus.store.opening import open_store
+from interlock.bus.store.postgres.store import migrate_schema
+from interlock.bus.store.records import InboxMessage
+from interlock.protocol.ids import new_id
 from interlock.protocol.roles import TEAM
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "compose"
@@ -116,3 +126,42 @@ async def test_a_broker_loads_the_users_and_lets_them_in(secrets: Path, tmp_path
         for name in passwords:
             transport = await open_transport(broker.url(name), identity=name)
             await transport.aclose()
+
+
+@pytest.mark.postgres
+async def test_each_agents_role_works_in_its_own_schema_and_in_no_other(secrets: Path, tmp_path: Path) -> None:
+    async with PrivatePostgres(tmp_path) as server:
+        await anyio.run_process(
+            [str(find_postgres() / "psql"), "--no-psqlrc", "--set=ON_ERROR_STOP=1", server.url()],
+            input=(secrets / "postgres" / "databases.sql").read_bytes(),
+        )
+        urls = {
+            name: (secrets / name / "store_url").read_text().replace("@postgres:5432/", f"@127.0.0.1:{server.port}/")
+            for name in (*TEAM, ADMIN)
+        }
+        for agent in TEAM:
+            await anyio.to_thread.run_sync(partial(migrate_schema, urls[ADMIN], agent=agent, now=0))
+        clock = VirtualClock()
+        for agent in TEAM:
+            store = await open_store(urls[agent], agent=agent, clock=clock)
+            await store.receive(
+                InboxMessage(
+                    message_id=new_id(),
+                    sender="console",
+                    type="task_cancelled",
+                    conversation_id=new_id(),
+                    body=b"{}",
+                    received_at=clock.now(),
+                )
+            )
+            assert (await store.counts()).ready == 1
+            await store.aclose()
+
+        intruder = await asyncpg.connect(urls["qa-agent"])
+        try:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await intruder.fetch('SELECT count(*) FROM "devops-agent".inbox')
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await intruder.execute('DROP TABLE "qa-agent".inbox')
+        finally:
+            await intruder.close()
