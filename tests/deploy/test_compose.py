@@ -17,6 +17,8 @@ import asyncpg
 import pytest
 from ruamel.yaml import YAML
 
+from deploy.known import command_exists, setting_exists
+from interlock.agents.settings import Settings
 from interlock.bus.clock import VirtualClock
 from interlock.bus.connect import open_transport
 from interlock.bus.private_broker import PrivateBroker
@@ -47,6 +49,32 @@ def mounted(service: Mapping[str, Any], below: str) -> Iterator[str]:
         source = volume.split(":")[0]
         if source.startswith(below):
             yield source
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_command_exists(name: str) -> None:
+    command = OURS[name]["command"]
+    if not command_exists(command[:1]):
+        pytest.skip(f"this release has no `interlock {command[0]}` yet")
+
+    assert command_exists(command)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_setting_exists(name: str) -> None:
+    settings = [key for key in OURS[name]["environment"] if key.startswith("INTERLOCK_")]
+    if missing := {"health", "telemetry"} - set(Settings.model_fields):
+        pytest.skip(f"this release has no settings for {missing} yet")
+
+    assert settings
+    assert [key for key in settings if not setting_exists(key)] == []
+
+
+def test_every_secret_that_is_made_is_a_setting(secrets: Path) -> None:
+    made = [file for file in secrets.glob("*/*") if file.parent.name not in ("rabbitmq", "postgres", "grafana")]
+
+    assert made
+    assert [file for file in made if not setting_exists(file.name)] == []
 
 
 def test_every_agent_of_the_team_is_a_service() -> None:
