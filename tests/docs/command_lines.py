@@ -15,8 +15,9 @@ from typer.core import TyperGroup
 from docs.snippets import ROOT
 from interlock.agents.cli.app import app
 
+_SHELL = {"cd", "cp", "curl", "diff", "echo", "export", "mkdir", "mv", "rm", "rmdir", "sed"}
 _ELSEWHERE = {
-    "cd",
+    *_SHELL,
     "docker",
     "helm",
     "kubectl",

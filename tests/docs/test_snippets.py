@@ -21,7 +21,7 @@ DOCUMENTS = (
 _BLOCK = re.compile(
     r"(?:<!-- (?P<name>[a-z]+: [\w.-]+) -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE
 )
-_SHOWN = {"dockerfile", "json", "mermaid", "text", "yaml"}
+_SHOWN = {"dockerfile", "json", "mermaid", "sql", "text", "yaml"}
 """What is shown to be read. JSON and YAML belong to their documents' own tests."""
 
 
