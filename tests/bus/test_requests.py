@@ -296,6 +296,25 @@ async def test_more_requests_than_may_be_in_flight_wait_for_their_turn() -> None
     await alpha.aclose()
 
 
+async def test_a_request_that_a_full_queue_refuses_is_sent_again_under_its_own_id() -> None:
+    broker, clock, asking = MemoryBroker(), VirtualClock(), Asking()
+    broker.declare(Topology((AgentQueue("beta-agent", max_length=1),)))
+    alpha = Bus(broker.connect("alpha-agent"), clock=clock, catalogue=PLAYGROUND)
+    transport = broker.connect("beta-agent")
+    blocking = await alpha.publish(Ping(number=0), to="beta-agent")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(asking.run, alpha)
+        await clock.advance(1.0)
+        async with transport.consume() as deliveries:
+            beta = Peer(transport, deliveries)
+            assert (await beta.next()).envelope.id == blocking
+            await clock.advance(1.0)
+            await (await beta.next()).answer(Pong(number=1))
+            await asking.done()
+    assert asking.answer == Pong(number=1)
+    await alpha.aclose()
+
+
 async def test_closing_the_bus_ends_what_is_in_flight() -> None:
     asking = Asking()
     async with in_memory(SystemClock()) as (alpha, beta, _), anyio.create_task_group() as tasks:

@@ -77,7 +77,7 @@ class PendingRequest:
     @property
     def left_to_send(self) -> float:
         """Seconds for handing it to the broker: among thousands that takes its time, and is nobody's silence."""
-        return min(self._deadline - self._clock.monotonic(), max(self._silence, _SENDING))
+        return min(self._deadline, self._since + max(self._silence, _SENDING)) - self._clock.monotonic()
 
     @property
     def has_ended(self) -> bool:

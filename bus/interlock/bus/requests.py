@@ -16,7 +16,7 @@ import anyio
 
 from interlock.bus.acceptance import accept
 from interlock.bus.clock import Clock
-from interlock.bus.errors import DeadlineExceededError
+from interlock.bus.errors import DeadlineExceededError, UnconfirmedError
 from interlock.bus.pending import OnProgress, PendingRequest
 from interlock.bus.transport import Delivery, Outgoing, Transport
 from interlock.protocol.catalogue import Catalogue
@@ -27,6 +27,7 @@ from interlock.protocol.messages.task import TaskCancelled
 
 _log = logging.getLogger(__name__)
 
+_PAUSE = 0.2
 _LONGEST_CANCEL = 5.0
 """Seconds for telling the receiver that nobody waits any more."""
 
@@ -90,8 +91,7 @@ class Requests:
         """Send a request and return what ends it; see `Bus.request`."""
         pending = self._pending[request.id] = PendingRequest(request, silence=silence, clock=self._clock)
         try:
-            address = await self._address()
-            await self._send(request, reply_to=address, timeout=pending.left_to_send)
+            await self._hand_over(pending)
             pending.prolong()
             answer = await pending.wait(on_progress)
         except DeadlineExceededError:
@@ -118,6 +118,24 @@ class Requests:
             reader.cancel()
             with anyio.CancelScope(shield=True):
                 await asyncio.wait([reader])
+
+    async def _hand_over(self, pending: PendingRequest) -> None:
+        """Send a request, again under its own id where it is unknown whether the broker has it: a leader may change.
+
+        A receiver's inbox removes the double.
+        """
+        address = await self._address()
+        while True:
+            try:
+                await self._send(pending.request, reply_to=address, timeout=pending.left_to_send)
+            except UnconfirmedError:
+                if pending.has_ended:
+                    return  # whether confirmed or not, it has been answered
+                if pending.left_to_send <= _PAUSE:
+                    raise
+                await self._clock.sleep(_PAUSE)
+            else:
+                return
 
     async def _address(self) -> str:
         if self._opened is None:

@@ -211,7 +211,8 @@ def _error(
         case _Verdict.UNROUTABLE:
             return UnroutableError(message.receiver, message.type, message.message_id, message.conversation_id)
         case _Verdict.REFUSED:
-            return UnconfirmedError(message.message_id, f"the broker refused it: the queue behind {exchange} is full")
+            cause = f"the broker refused it: the queue behind {exchange} is full, or changes its leader"
+            return UnconfirmedError(message.message_id, cause)
         case _Verdict.SILENT:
             return UnconfirmedError(message.message_id, f"no confirm within {timeout:g} s")
         case _Verdict.UNDECLARED:
