@@ -16,7 +16,7 @@ from interlock.bus.store import audit
 from interlock.bus.store.database import Connection, Database, StoreUnavailableError
 from interlock.bus.store.opening import address_of, is_shared
 from interlock.bus.store.schema import migrating
-from interlock.bus.store.schema.migrating import Dialect, applied_steps, migration_statements
+from interlock.bus.store.schema.migrating import Dialect, applied_steps, first_statements, migration_statements
 from interlock.bus.store.schema.revisions import Revision, known_revisions, missing
 from interlock.bus.store.schema.structure import Structure, describe, differences
 from interlock.bus.store.sqlite import SqliteDatabase, own_file
@@ -154,11 +154,12 @@ def _expected(database: Database, dialect: Dialect) -> Structure:
         with closing(_memory()) as empty:
             migrating.migrate(empty, dialect="sqlite", now=0)
             return describe(empty.connection, dialect="sqlite")
+    statements = first_statements(dialect)
     database.begin()
     try:
         database.connection.execute("CREATE SCHEMA interlock_expected")
         database.connection.execute("SET LOCAL search_path = interlock_expected")
-        for statement in migration_statements(database.connection, dialect=dialect):
+        for statement in statements:
             database.connection.execute(statement)
         return describe(database.connection, dialect=dialect)
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Dialect", "applied_steps", "migrate", "migration_statements"]
+__all__ = ["Dialect", "applied_steps", "first_statements", "migrate", "migration_statements"]
 
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
@@ -46,12 +46,18 @@ def migrate(database: Database, *, dialect: Dialect, now: int) -> tuple[Revision
     Raises UsageError, changing nothing, when `missing` does.
     """
     known = known_revisions()
-    if not missing(applied_steps(database.connection, dialect=dialect), known):
+    found = applied_steps(database.connection, dialect=dialect)
+    if not missing(found, known):
         return ()
+    # Loading Alembic takes its time, during which no transaction may be open: the server ends one that idles.
+    statements = migration_statements(database.connection, dialect=dialect)
     database.begin()
     try:
-        steps = missing(applied_steps(database.connection, dialect=dialect), known)
-        for statement in migration_statements(database.connection, dialect=dialect):
+        applied = applied_steps(database.connection, dialect=dialect)
+        steps = missing(applied, known)
+        if applied != found:
+            statements = migration_statements(database.connection, dialect=dialect)
+        for statement in statements:
             database.connection.execute(statement)
         for step in steps:
             database.connection.execute(
@@ -71,14 +77,23 @@ def migration_statements(connection: Connection, *, dialect: Dialect) -> tuple[s
 
     applied = applied_steps(connection, dialect=dialect)
     steps = missing(applied, known_revisions())
+    if not applied:
+        return first_statements(dialect)
     if not steps:
         return ()
-    before = None if not applied else f"{max(applied):04}"
-    prelude: tuple[str, ...] = () if applied else (_HISTORY[dialect],)
-    if applied and "alembic_version" not in _tables(connection, dialect):
+    before = f"{max(applied):04}"
+    prelude: tuple[str, ...] = ()
+    if "alembic_version" not in _tables(connection, dialect):
         # A file from before Alembic: it stands where Alembic would have brought it.
         prelude = (_ALEMBIC, f"INSERT INTO alembic_version(version_num) VALUES ('{before}')")  # noqa: S608 - a number
     return prelude + render(steps, dialect=dialect, before=before)
+
+
+def first_statements(dialect: Dialect) -> tuple[str, ...]:
+    """Return the statements that make an empty database a store."""
+    from interlock.bus.store.schema.rendering import render  # as above
+
+    return (_HISTORY[dialect], *render(known_revisions(), dialect=dialect, before=None))
 
 
 def _tables(connection: Connection, dialect: Dialect) -> set[str]:
