@@ -10,7 +10,7 @@ __all__ = ["render"]
 
 import functools
 import io
-import warnings
+import threading
 from typing import Any
 
 from alembic.config import Config
@@ -19,6 +19,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from interlock.bus.store.schema.revisions import VERSIONS, Revision
+
+_ALEMBIC = threading.Lock()
+"""Alembic keeps what `op` stands for in a global of its own: one thread at a time may render."""
 
 
 class _Statements(io.StringIO):
@@ -54,7 +57,7 @@ def render(revisions: tuple[Revision, ...], *, dialect: str, before: str | None)
     environment = EnvironmentContext(
         Config(), script, fn=upgrade, as_sql=True, starting_rev=before, destination_rev=last, dont_mutate=True
     )
-    with environment, warnings.catch_warnings():
+    with _ALEMBIC, environment:
         environment.configure(dialect_name=dialect, output_buffer=written, transactional_ddl=False)
         environment.run_migrations()
     return tuple(written.statements)
