@@ -155,8 +155,9 @@ async def test_its_agent_is_asked_over_a_broker_and_answers(folder: Path) -> Non
         asked = await line(copies, containing="tape_mount_request")
         answered = await line(copies, containing="tape_mounted")
 
-        recorded = [await line(documents, containing=f'"{name}"') for name in ("tape_mount_request", "tape_mounted")]
-    (folder / "told.jsonl").write_text("".join(recorded))
+        types = ("tape_mount_request", "tape_mounted")
+        recorded = [await line(documents, containing=f'"type": "{name}"') for name in types]
+    (folder / "told.jsonl").write_text("\n".join(recorded))
     read = done(folder, "interlock", "schemas", "check", *PACKAGE, "--recordings", "told.jsonl")
 
     assert "recordings, 1 looked at: all are read" in read
