@@ -19,6 +19,7 @@ from interlock.agents.cli.output import Output, reporting
 from interlock.agents.settings import Settings
 from interlock.bus.clock import Clock, SystemClock
 from interlock.bus.transport import Outgoing
+from interlock.protocol.discovery import installed_catalogue
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.errors import InterlockError, InvalidMessageError, UsageError
 from interlock.protocol.message import Message
@@ -70,10 +71,11 @@ def replay(
 
 
 def _read(file: str, *, clock: Clock) -> Sequence[Envelope[Message]]:
+    catalogue = installed_catalogue()
     envelopes: list[Envelope[Message]] = []
     for line, body in bodies(file, lines=True):
         try:
-            envelopes.append(admitted(body, now=clock.now()))
+            envelopes.append(admitted(body, now=clock.now(), catalogue=catalogue))
         except InvalidMessageError as error:
             path = f"{file}:{line}: {error.path or 'message'}"
             raise InvalidMessageError(error.code, f"{error.reason}; nothing was sent", path=path) from error
