@@ -81,6 +81,8 @@ class Scenario:
     """Sections of the settings that are changed."""
     loses: tuple[str, ...] = ()
     """The answer to the first request to AWS with all these words is lost on its way."""
+    races: bool = False
+    """It ends by one peer's no, while the others may or may not have answered yet."""
 
 
 async def played(scenario: Scenario, directory: Path, outside: Outside) -> tuple[Envelope[Message], ...]:
@@ -266,8 +268,10 @@ SCENARIOS: Mapping[str, Scenario] = {
     "security-rejected": Scenario(_security_rejected),
     "drift-new-approval": Scenario(_drift),
     "apply-unknown": Scenario(_apply_unknown, loses=("CreateDBInstance", "DBInstanceIdentifier=staging-unknown")),
-    "backend-declined": Scenario(_backend_declined, settings={"backend": {"pool_size": 5000, "replicas": 3}}),
-    "qa-declined": Scenario(_qa_declined, settings={"qa": {"ca_file": None}}),
+    "backend-declined": Scenario(
+        _backend_declined, settings={"backend": {"pool_size": 5000, "replicas": 3}}, races=True
+    ),
+    "qa-declined": Scenario(_qa_declined, settings={"qa": {"ca_file": None}}, races=True),
     "environment-incomplete": Scenario(
         _environment_incomplete, settings={"deployment": {"secrets": ["database-credentials", "api-tokens"]}}
     ),

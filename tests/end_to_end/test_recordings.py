@@ -32,4 +32,18 @@ async def test_the_team_still_says_what_was_recorded(
     file = CORPUS / f"{name}.jsonl"
     if request.config.getoption("update_recordings"):
         file.write_bytes(write(envelopes))
-    assert shape(envelopes) == shape(read(file.read_bytes()))
+    now, recorded = shape(envelopes), shape(read(file.read_bytes()))
+    if SCENARIOS[name].races:
+        now, recorded = without_peers(now), without_peers(recorded)
+    assert now == recorded
+
+
+def without_peers(exchanged: dict[str, int]) -> dict[str, int]:
+    """Leave out what peers answer, and what is said because of it: it may be cut off by the end at any point."""
+    peers = ("backend-agent ->", "security-agent ->", "qa-agent ->", "deploy-agent ->")
+    answers = ("_acknowledged", "_result", "task_declined")
+    return {
+        address: count
+        for address, count in exchanged.items()
+        if not address.startswith(peers) and not address.endswith(answers)
+    }
