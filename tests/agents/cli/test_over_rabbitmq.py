@@ -180,6 +180,23 @@ async def test_tail_shows_what_matches_until_its_limit(broker: PrivateBroker, as
     assert [json.loads(line)["type"] for line in lines] == ["infrastructure_ready"]
 
 
+async def test_tail_begins_with_what_was_sent_before_and_shows_each_message_once(broker: PrivateBroker) -> None:
+    async def send() -> str:
+        sending = await run_process(
+            "send", MESSAGES / "infrastructure_ready.json", "--json", settings=settings(broker, "devops-agent")
+        )
+        assert sending.returncode == 0, sending.stderr
+        return str(json.loads(sending.stdout)["sent"][0]["id"])
+
+    begin = datetime.now(UTC).isoformat()
+    earlier = await send()
+    async with tailing(broker, "backend-agent.#", "--since", begin, "--limit", "2", "--json") as process:
+        later = await send()
+        lines = (await printed(process)).splitlines()
+        assert await process.wait() == 0
+    assert [json.loads(line)["id"] for line in lines] == [earlier, later]
+
+
 async def test_tail_goes_on_after_what_is_no_message_and_shows_it_harmless(broker: PrivateBroker) -> None:
     bare = Outgoing(
         body=b'{"\x1b[2J',

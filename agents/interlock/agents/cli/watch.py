@@ -16,6 +16,7 @@ from interlock.protocol.messages.presence import AgentHeartbeat
 from interlock.protocol.selection import Selection
 
 _CONVERSATIONS_REMEMBERED = 10_000
+_MESSAGES_REMEMBERED = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Told:
 
 
 class Watch:
-    """One person's look at the bus. It remembers which conversation is about which issue."""
+    """One person's look at the bus. It remembers which conversation is about which issue, and what was told."""
 
     def __init__(
         self, selection: Selection, *, sender: str | None = None, receiver: str | None = None, heartbeats: bool = False
@@ -38,6 +39,7 @@ class Watch:
         self._receiver = receiver
         self._heartbeats = heartbeats
         self._issues: OrderedDict[str, str] = OrderedDict()
+        self._told: OrderedDict[str, None] = OrderedDict()
 
     @property
     def is_selective(self) -> bool:
@@ -54,6 +56,15 @@ class Watch:
             and self._sender in {None, envelope.sender}
             and self._receiver in {None, envelope.receiver}
         )
+
+    def is_new(self, envelope: Envelope[Any]) -> bool:
+        """Return whether this message was not asked about before: a journal may hold two copies of one."""
+        if envelope.id in self._told:
+            return False
+        self._told[envelope.id] = None
+        if len(self._told) > _MESSAGES_REMEMBERED:
+            self._told.popitem(last=False)
+        return True
 
     def tell(self, envelope: Envelope[Any]) -> Told:
         """Return the line: when, who to whom, what, about which issue, and the one detail that tells most."""
