@@ -19,7 +19,7 @@ setup: $(INSTALLED) ## Set up what the tests need: Python packages, RabbitMQ, Po
 	@deploy/install-prometheus.sh
 
 test: setup ## Run all tests and measure their coverage (ARGS="-k name …")
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
 
 check: $(INSTALLED) ## Check format, lint, types, layers, schemas, deployment and docs; change nothing
 	$(BIN)/ruff format --check $(CODE)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from interlock.protocol.catalogue import CATALOGUE
@@ -89,6 +89,9 @@ def test_a_word_without_which_a_message_is_none_is_refused() -> None:
         Redaction(["PROJ"]).apply([request])
 
 
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)  # whole messages take their time
 @given(st.sampled_from(tuple(CATALOGUE)).flatmap(message_documents))
 def test_a_redacted_message_is_a_message_and_redacting_it_again_changes_nothing(document: dict[str, Any]) -> None:
     envelope = decode(json.dumps(document).encode())
