@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shlex
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import anyio
 import pytest
-from anyio.abc import Process
-from anyio.streams.buffered import BufferedByteReceiveStream
 
+from docs.newcomer import ENVIRONMENT, Terminal, pin_releases, started
 from docs.snippets import ROOT, named_blocks
 
 pytestmark = [pytest.mark.slow, pytest.mark.rabbitmq]
 
 COMMANDS = named_blocks(ROOT / "README.md")
 EXTRAS = ("aioboto3", "asyncpg", "httpx", "jira", "kubernetes_asyncio", "moto", "PIL")
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("INTERLOCK_", "PYTHON"))}
 
 
 def run(*command: str | Path, folder: Path) -> str:
@@ -42,53 +37,29 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", beside / "dist", folder=ROOT)
     (wheel,) = (beside / "dist").glob("*.whl")
-    locked = re.findall(r"(?m)^([\w.-]+==[^\\\n]+)", (ROOT / "requirements.lock").read_text())
-    (beside / "constraints.txt").write_text("\n".join(locked))
     make, install = COMMANDS["run: set-up"].splitlines()
     assert (make, install) == ("python3 -m venv venv", "venv/bin/pip install ../interlock")
     run(sys.executable, *shlex.split(make)[1:], folder=folder)
-    run(folder / "venv/bin/pip", "install", "-q", "-c", beside / "constraints.txt", wheel, folder=folder)
+    run(folder / "venv/bin/pip", "install", "-q", "-c", pin_releases(beside / "constraints.txt"), wheel, folder=folder)
     (folder / "peer.py").write_text(COMMANDS["file: peer.py"])
     return folder
 
 
-@asynccontextmanager
-async def started(name: str, folder: Path, *, ready: str) -> AsyncGenerator[BufferedByteReceiveStream]:
-    """Start one of the README's commands, and go on when it has said that it is ready; end it at the end."""
-    process: Process = await anyio.open_process(
-        shlex.split(COMMANDS[f"run: {name}"]), cwd=folder, env=ENVIRONMENT, stderr=subprocess.STDOUT
-    )
-    async with process:
-        assert process.stdout is not None
-        output = BufferedByteReceiveStream(process.stdout)
-        try:
-            await line(output, containing=ready)
-            yield output
-        finally:
-            process.terminate()
-            with anyio.CancelScope(shield=True), anyio.move_on_after(20):
-                await process.wait()
-
-
-async def line(output: BufferedByteReceiveStream, *, containing: str) -> str:
-    """Return the next line that contains this."""
-    with anyio.fail_after(60):
-        while True:
-            text = (await output.receive_until(b"\n", 10_000)).decode()
-            if containing in text:
-                return text
+def terminal(name: str, folder: Path, *, ready: str) -> AbstractAsyncContextManager[Terminal]:
+    """Start one of the README's commands."""
+    return started(shlex.split(COMMANDS[f"run: {name}"]), folder=folder, ready=ready)
 
 
 async def test_the_readmes_agent_answers_with_the_core_alone(folder: Path) -> None:
     async with (
-        started("broker", folder, ready="Ctrl-C ends the broker"),
-        started("tail", folder, ready="following") as copies,
-        started("peer", folder, ready="taking messages"),
+        terminal("broker", folder, ready="Ctrl-C ends the broker"),
+        terminal("tail", folder, ready="following") as copies,
+        terminal("peer", folder, ready="taking messages"),
     ):
         with anyio.fail_after(60):
             await anyio.run_process(shlex.split(COMMANDS["run: send"]), cwd=folder, env=ENVIRONMENT)
-        handoff = await line(copies, containing=" infrastructure_ready ")
-        answer = await line(copies, containing=" infrastructure_acknowledged ")
+        handoff = await copies.line(" infrastructure_ready ")
+        answer = await copies.line(" infrastructure_acknowledged ")
 
     assert "devops-agent -> backend-agent" in handoff
     assert "backend-agent -> devops-agent" in answer

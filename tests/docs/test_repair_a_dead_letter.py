@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from anyio.abc import Process
 
+from docs.newcomer import ENVIRONMENT, PATIENCE, started
 from docs.snippets import ROOT, named_blocks
 
 pytestmark = [pytest.mark.slow, pytest.mark.rabbitmq]
@@ -24,8 +21,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.rabbitmq]
 PAGE = named_blocks(ROOT / "docs" / "how-to" / "repair-a-dead-letter.md")
 READY = ROOT / "tests" / "fixtures" / "messages" / "infrastructure_ready.json"
 INTERLOCK = (sys.executable, "-m", "interlock.agents.cli")
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("INTERLOCK_")}
-PATIENCE = 60.0
 
 
 @pytest.fixture
@@ -66,33 +61,6 @@ async def eventually(folder: Path, name: str, *, contains: str) -> str:
     return said
 
 
-@asynccontextmanager
-async def started(folder: Path, *command: str, ready: str) -> AsyncGenerator[None]:
-    """Run a program in the background from when it has said that it is ready."""
-    process: Process = await anyio.open_process(command, cwd=folder, env=ENVIRONMENT, stderr=subprocess.STDOUT)
-    async with process, anyio.create_task_group() as tasks:
-        is_ready = anyio.Event()
-
-        async def read() -> None:
-            said = ""
-            assert process.stdout is not None
-            async for piece in process.stdout:
-                said += piece.decode()
-                if ready in said:
-                    is_ready.set()
-
-        tasks.start_soon(read)
-        try:
-            with anyio.fail_after(PATIENCE):
-                await is_ready.wait()
-            yield
-        finally:
-            process.terminate()
-            with anyio.CancelScope(shield=True), anyio.move_on_after(20):
-                await process.wait()
-            tasks.cancel_scope.cancel()
-
-
 def replace(file: Path, old: str, new: str) -> None:
     text = file.read_text()
     assert text.count(old) == 1, (file, old)
@@ -101,8 +69,8 @@ def replace(file: Path, old: str, new: str) -> None:
 
 async def test_the_page_can_be_followed(folder: Path) -> None:
     peer = (sys.executable, "peer.py")
-    async with started(folder, *INTERLOCK, "broker", "up", ready="Ctrl-C ends the broker"):
-        async with started(folder, *peer, ready="taking messages"):
+    async with started((*INTERLOCK, "broker", "up"), folder=folder, ready="Ctrl-C ends the broker"):
+        async with started(peer, folder=folder, ready="taking messages"):
             await shown(folder, "send")
             listed = await eventually(folder, "list", contains="backend-agent/1")
             assert listed.startswith("1 x ValueError: invalid literal for int() with base 10: '600s'\n")
@@ -115,7 +83,7 @@ async def test_the_page_can_be_followed(folder: Path) -> None:
 
         repaired = PAGE["line: peer.py"].strip()
         replace(folder / "peer.py", "seconds = int(ready.configuration.idle_timeout)", repaired)
-        async with started(folder, *peer, ready="taking messages"):
+        async with started(peer, folder=folder, ready="taking messages"):
             assert "1 would be given to retry; nothing was done" in await shown(folder, "look")
             assert await shown(folder, "retry") == "backend-agent/1  retried\n"
             handled = await eventually(folder, "show", contains="is handled")
@@ -143,7 +111,7 @@ async def test_the_page_can_be_followed(folder: Path) -> None:
             "ready: InfrastructureReady,",
             "ready: InfrastructureReady | InfrastructureReadyForReplicas,",
         )
-        async with started(folder, *peer, ready="taking messages"):
+        async with started(peer, folder=folder, ready="taking messages"):
             assert re.fullmatch(r"backend-agent/parked:[0-9a-f]{12}  retried\n", await shown(folder, "all"))
             assert "there are no dead letters" in await shown(folder, "list")
         assert await shown(folder, "list") == "there are no dead letters\n", "beside an agent that does not run"

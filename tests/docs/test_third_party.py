@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import anyio
 import pytest
-from anyio.abc import Process
-from anyio.streams.buffered import BufferedByteReceiveStream
 
+from docs.newcomer import ENVIRONMENT, Terminal, pin_releases, started
 from docs.snippets import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.rabbitmq]
 
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("INTERLOCK_", "PYTHON"))}
 PACKAGE = ("--package", "tape-robot")
 MOUNT = {
     "from": "devops-agent",
@@ -58,38 +53,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for source in (ROOT, package):
         build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder / "dist")]
         subprocess.run(build, cwd=source, env=ENVIRONMENT, check=True, capture_output=True, timeout=120)
-    locked = re.findall(r"(?m)^([\w.-]+==[^\\\n]+)", (ROOT / "requirements.lock").read_text())
-    (folder / "constraints.txt").write_text("\n".join(locked))
+    pin_releases(folder / "constraints.txt")
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True, timeout=120)
     done(folder, "pip", "install", "-q", "-c", "constraints.txt", *(folder / "dist").glob("*.whl"))
     (folder / "mount.json").write_text(json.dumps(MOUNT))
     return folder
 
 
-@asynccontextmanager
-async def started(folder: Path, *command: str, ready: str) -> AsyncGenerator[BufferedByteReceiveStream]:
-    program = str(folder / "venv" / "bin" / command[0])
-    process: Process = await anyio.open_process(
-        [program, *command[1:]], cwd=folder, env=ENVIRONMENT, stderr=subprocess.STDOUT
-    )
-    async with process:
-        assert process.stdout is not None
-        output = BufferedByteReceiveStream(process.stdout)
-        try:
-            await line(output, containing=ready)
-            yield output
-        finally:
-            process.terminate()
-            with anyio.CancelScope(shield=True), anyio.move_on_after(20):
-                await process.wait()
-
-
-async def line(output: BufferedByteReceiveStream, *, containing: str) -> str:
-    with anyio.fail_after(90):
-        while True:
-            text = (await output.receive_until(b"\n", 100_000)).decode()
-            if containing in text:
-                return text
+def terminal(folder: Path, *command: str, ready: str) -> AbstractAsyncContextManager[Terminal]:
+    """Start a program of the folder's virtual environment."""
+    return started([folder / "venv" / "bin" / command[0], *command[1:]], folder=folder, ready=ready)
 
 
 def test_its_messages_are_validated(folder: Path) -> None:
@@ -143,20 +116,20 @@ def test_its_messages_are_documented(folder: Path) -> None:
 
 async def test_its_agent_is_asked_over_a_broker_and_answers(folder: Path) -> None:
     async with (
-        started(folder, "interlock", "broker", "up", ready="Ctrl-C ends the broker"),
-        started(folder, "interlock", "tail", "#", ready="following") as copies,
-        started(folder, "interlock", "tail", "#", "--json", ready="following") as documents,
-        started(folder, "python", "-m", "tape_robot.agent", ready="taking messages"),
+        terminal(folder, "interlock", "broker", "up", ready="Ctrl-C ends the broker"),
+        terminal(folder, "interlock", "tail", "#", ready="following") as copies,
+        terminal(folder, "interlock", "tail", "#", "--json", ready="following") as documents,
+        terminal(folder, "python", "-m", "tape_robot.agent", ready="taking messages"),
     ):
         with anyio.fail_after(60):
             sent = await anyio.run_process(
                 [str(folder / "venv/bin/interlock"), "send", "mount.json"], cwd=folder, env=ENVIRONMENT
             )
-        asked = await line(copies, containing="tape_mount_request")
-        answered = await line(copies, containing="tape_mounted")
+        asked = await copies.line("tape_mount_request")
+        answered = await copies.line("tape_mounted")
 
         types = ("tape_mount_request", "tape_mounted")
-        recorded = [await line(documents, containing=f'"type": "{name}"') for name in types]
+        recorded = [await documents.line(f'"type": "{name}"') for name in types]
     (folder / "told.jsonl").write_text("\n".join(recorded))
     read = done(folder, "interlock", "schemas", "check", *PACKAGE, "--recordings", "told.jsonl")
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import anyio
 import pytest
-from anyio.abc import Process
-from anyio.streams.buffered import BufferedByteReceiveStream
 
+from docs.newcomer import ENVIRONMENT, Terminal, pin_releases, started
 from docs.snippets import ROOT, named_blocks
 
 pytestmark = [pytest.mark.slow, pytest.mark.rabbitmq]
@@ -24,51 +21,17 @@ LONGEST = 300.0
 """Seconds for one step; installing takes the most."""
 
 
-class Terminal:
-    """A program that goes on, read line by line as somebody would."""
-
-    def __init__(self, process: Process) -> None:
-        assert process.stdout is not None
-        self._output = BufferedByteReceiveStream(process.stdout)
-
-    async def shows(self, *lines: str) -> None:
-        """Read on until these lines have come, in this order."""
-        with anyio.fail_after(LONGEST):
-            for line in lines:
-                while pattern(line).search((await self._output.receive_until(b"\n", 10_000)).decode()) is None:
-                    pass
-
-
 def pattern(line: str) -> re.Pattern[str]:
     """Return what finds a line as the tutorial shows it, where `…` stands for anything."""
     return re.compile(".*".join(map(re.escape, line.strip().split("…"))))
-
-
-@asynccontextmanager
-async def started(command: str, folder: Path, variables: dict[str, str]) -> AsyncGenerator[Terminal]:
-    process = await anyio.open_process(command.split(), cwd=folder, env=variables, stderr=subprocess.STDOUT)
-    async with process:
-        try:
-            yield Terminal(process)
-        finally:
-            process.terminate()
-            with anyio.CancelScope(shield=True), anyio.move_on_after(30):
-                await process.wait()
-
-
-def environment(constraints: Path) -> dict[str, str]:
-    """Return a newcomer's environment, but for the releases, which are those that were tested."""
-    locked = re.findall(r"(?m)^([\w.-]+==[^\\\n]+)", (ROOT / "requirements.lock").read_text())
-    constraints.write_text("\n".join(locked))
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("INTERLOCK_", "PYTHON", "PYTEST"))}
-    return own | {"PIP_CONSTRAINT": str(constraints), "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
 
 
 async def test_the_tutorial_can_be_followed_literally(tmp_path: Path) -> None:
     (tmp_path / "interlock").symlink_to(ROOT)
     folder = tmp_path / "peer"
     folder.mkdir()
-    variables = environment(tmp_path / "constraints.txt")
+    releases = pin_releases(tmp_path / "constraints.txt")
+    variables = ENVIRONMENT | {"PIP_CONSTRAINT": str(releases), "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
     outputs: dict[str, str] = {}
     terminals: dict[str, Terminal] = {}
     async with AsyncExitStack() as stack:
@@ -89,13 +52,14 @@ async def test_the_tutorial_can_be_followed_literally(tmp_path: Path) -> None:
                     outputs[name] = finished.stdout.decode()
                     assert (finished.returncode != 0) == (kind == "fails"), f"{step}\n{outputs[name]}"
                 case "start":
-                    terminals[name] = await stack.enter_async_context(started(code, folder, variables))
-                    await terminals[name].shows(READY[name])
+                    program = started(code.split(), folder=folder, ready=READY[name], environment=variables)
+                    terminals[name] = await stack.enter_async_context(program)
                 case "shows":
                     lines = code.splitlines()
                     where = name.partition(".")[0]
                     if where in terminals:
-                        await terminals[where].shows(*lines)
+                        for line in lines:
+                            await terminals[where].line(pattern(line))
                     else:
                         assert [line for line in lines if not pattern(line).search(outputs[where])] == []
                 case _:
