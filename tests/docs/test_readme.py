@@ -70,7 +70,7 @@ def test_every_make_target_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"\bmake ([a-z]+)", re.sub(r"`make`", "", README.read_text())))
 
-    assert targets == {"demo", "test", "setup"}
+    assert targets >= {"demo", "test", "setup"}
     assert [target for target in targets if not re.search(rf"(?m)^{target}:", makefile)] == []
 
 

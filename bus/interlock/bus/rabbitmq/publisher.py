@@ -10,6 +10,8 @@ __all__ = ["Publisher"]
 
 import asyncio
 import itertools
+from contextlib import suppress
+from dataclasses import dataclass
 from enum import Enum, auto
 
 import aiormq
@@ -27,6 +29,8 @@ from interlock.protocol.errors import InterlockError, UsageError
 
 _PERSISTENT = 2
 _CLOSE_TIMEOUT = 5.0
+_REFUSING = 1.0
+"""Seconds for which a channel may be in use before a refused publish has another one opened."""
 
 
 class _Verdict(Enum):
@@ -41,8 +45,23 @@ class _Verdict(Enum):
     LOST = auto()
 
 
+@dataclass(slots=True, eq=False)
+class _Line:
+    """A channel, and how many publishes wait for their confirms on it."""
+
+    channel: AbstractChannel
+    raw: aiormq.Channel
+    opened_at: float
+    in_flight: int = 0
+
+
 class Publisher:
-    """Publishes as one identity over one channel, which is opened again whenever it is lost."""
+    """Publishes as one identity over one channel, which is opened again whenever it is lost.
+
+    A channel on which a publish was refused is replaced, too, at most once a second: one that was opened while a quorum
+    queue had lost its leader goes on refusing for that queue, long after there is another leader (RabbitMQ 3.10,
+    rabbit_fifo_client: a first publish whose leader's node is down leaves the channel with that leader).
+    """
 
     def __init__(
         self, connection: Connection, *, identity: str, clock: Clock, journal: bool = True, window: int = 1000
@@ -55,8 +74,7 @@ class Publisher:
         self._window = anyio.Semaphore(window)
         self._attempts = itertools.count(1)
         self._opening = anyio.Lock()
-        self._channel: AbstractChannel | None = None
-        self._raw: aiormq.Channel | None = None
+        self._line: _Line | None = None
 
     async def publish(self, message: Outgoing, *, timeout: float) -> None:
         """See `Transport.publish`."""
@@ -69,10 +87,9 @@ class Publisher:
 
     async def aclose(self) -> None:
         """Close the channel. Idempotent."""
-        channel, self._channel, self._raw = self._channel, None, None
-        if channel is not None:
-            with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True):
-                await channel.close()
+        line, self._line = self._line, None
+        if line is not None:
+            await _close(line)
 
     async def _enter_window(self, message: Outgoing, timeout: float) -> None:
         try:
@@ -90,14 +107,16 @@ class Publisher:
         attempts = 0
         while outstanding:
             try:
-                channel = await self._usable_channel(deadline - self._clock.monotonic())
+                line = await self._usable_line(deadline - self._clock.monotonic())
             except (BrokerUnavailableError, UsageError) as error:
                 if attempts:  # also when the transport was closed meanwhile: the broker may have it
                     raise UnconfirmedError(message.message_id, "the connection was lost before the confirm") from error
                 raise
             attempts += 1
-            confirmations = await self._attempt(channel, message, outstanding, deadline)
+            confirmations = await self._attempt(line, message, outstanding, deadline)
             verdicts = {name: _verdict(confirmation, message) for name, confirmation in confirmations.items()}
+            if _Verdict.REFUSED in verdicts.values():
+                await self._leave(line)
             for name, verdict in verdicts.items():
                 failure = _error(verdict, confirmations[name], message, exchange=name, timeout=timeout)
                 if failure is not None:
@@ -105,7 +124,7 @@ class Publisher:
             outstanding = tuple(name for name in outstanding if verdicts[name] is _Verdict.LOST)
 
     async def _attempt(
-        self, channel: aiormq.Channel, message: Outgoing, exchanges: tuple[str, ...], deadline: float
+        self, line: _Line, message: Outgoing, exchanges: tuple[str, ...], deadline: float
     ) -> dict[str, asyncio.Task[object]]:
         """Publish to every exchange at once and wait for the confirms.
 
@@ -114,7 +133,7 @@ class Publisher:
         """
         confirmations: dict[str, asyncio.Task[object]] = {
             exchange: asyncio.create_task(
-                channel.basic_publish(
+                line.raw.basic_publish(
                     message.body,
                     exchange=exchange,
                     routing_key=message.routing_key,
@@ -125,27 +144,47 @@ class Publisher:
             )
             for exchange in exchanges
         }
+        line.in_flight += 1
         try:
             await asyncio.wait(confirmations.values(), timeout=max(0.0, deadline - self._clock.monotonic()))
         finally:
             for confirmation in confirmations.values():
                 confirmation.cancel()
+            line.in_flight -= 1
+            if line is not self._line and not line.in_flight:
+                await _close(line)
         return confirmations
 
-    async def _usable_channel(self, timeout: float) -> aiormq.Channel:
-        if self._raw is not None and not self._raw.is_closed:
-            return self._raw
+    async def _leave(self, line: _Line) -> None:
+        """Have the next publish open another channel; this one is closed when the last on its way has its verdict."""
+        if line is self._line and self._clock.monotonic() - line.opened_at >= _REFUSING:
+            self._line = None
+            if not line.in_flight:
+                await _close(line)
+
+    async def _usable_line(self, timeout: float) -> _Line:
+        if self._line is not None and not self._line.raw.is_closed:
+            return self._line
         with anyio.move_on_after(timeout) as waiting:
             await self._opening.acquire()
         if waiting.cancelled_caught:
             raise BrokerUnavailableError(f"{self._identity} has no connection to publish over; is the broker running?")
         try:
-            if self._raw is None or self._raw.is_closed:
-                self._channel = await self._connection.channel(timeout=timeout, confirms=True)
-                self._raw = await underlay(self._channel)
-            return self._raw
+            if self._line is None or self._line.raw.is_closed:
+                channel = await self._connection.channel(timeout=timeout, confirms=True)
+                self._line = _Line(channel, await underlay(channel), opened_at=self._clock.monotonic())
+            return self._line
         finally:
             self._opening.release()
+
+
+async def _close(line: _Line) -> None:
+    """Close a channel within a bound; one that is lost is closed already."""
+    with (
+        anyio.move_on_after(_CLOSE_TIMEOUT, shield=True),
+        suppress(aiormq.exceptions.AMQPError, aiormq.exceptions.ChannelInvalidStateError, OSError),
+    ):
+        await line.channel.close()
 
 
 def _properties(message: Outgoing, *, attempt: int) -> spec.Basic.Properties:
