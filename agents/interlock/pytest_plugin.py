@@ -133,7 +133,10 @@ async def replay(request: pytest.FixtureRequest, bus: BrokerForTests) -> AsyncIt
             subject = await _start(stack, agent, bus, VirtualClock(envelopes[0].sent_at), peers=peers)
             await replayed.run(subject)
             differences = replayed.differences()
-            if differences and request.config.getoption("update_recordings"):
+            broken = [turn.error for turn in replayed.turns if turn.error is not None]
+            if broken:
+                pytest.fail(f"{differences}\n(not written down: {agent.name} gave a message up)", pytrace=False)
+            elif differences and request.config.getoption("update_recordings"):
                 file.write_bytes(write(replayed.updated()))
             elif differences:
                 pytest.fail(f"{differences}\n(--update-recordings writes down what is said now)", pytrace=False)

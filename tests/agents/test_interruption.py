@@ -184,13 +184,13 @@ async def test_a_cancellation_that_another_replica_took_in_reaches_the_handler(s
 
 async def test_what_only_reads_ends_with_its_deadline(shop: Workshop, tmp_path: Path) -> None:
     clock = VirtualClock()
-    async with workplace(shop.agent, tmp_path, clock=clock) as place, place.running():
+    async with workplace(shop.agent, tmp_path, clock=clock) as place, place.running() as (_, store):
         deadline = clock.now() + timedelta(seconds=20)
         asked = await place.say(Question(text="q"), deadline=deadline)
         await eventually(lambda: shop.begun == ["q"])
-        await pass_time(clock, 20.0)
+        await pass_time(clock, store, 20.0)
         assert shop.cleaned == []
-        await pass_time(clock, 2.0)
+        await pass_time(clock, store, 2.0)
         (told,) = await place.until(lambda: place.told)
         assert told.payload == DeadlineExceeded(request_id=asked, request_type="question", deadline=deadline)
         assert shop.cleaned == ["q"]
@@ -199,12 +199,12 @@ async def test_what_only_reads_ends_with_its_deadline(shop: Workshop, tmp_path: 
 async def test_what_changes_things_has_a_grace_to_finish(shop: Workshop, tmp_path: Path) -> None:
     clock = VirtualClock()
     settings = RuntimeSettings(grace=30.0)
-    async with workplace(shop.agent, tmp_path, clock=clock, settings=settings) as place, place.running():
+    async with workplace(shop.agent, tmp_path, clock=clock, settings=settings) as place, place.running() as (_, store):
         await place.say(Order(text="o"), deadline=clock.now() + timedelta(seconds=20))
         await shop.changing.wait()
-        await pass_time(clock, 45.0)
+        await pass_time(clock, store, 45.0)
         assert place.told == []
-        await pass_time(clock, 7.0)
+        await pass_time(clock, store, 7.0)
         (told,) = await place.until(lambda: place.told)
         assert isinstance(told.payload, TaskFailed)
         assert (told.payload.code, told.payload.outcome) == ("deadline_exceeded", "unknown")
@@ -213,20 +213,20 @@ async def test_what_changes_things_has_a_grace_to_finish(shop: Workshop, tmp_pat
 async def test_no_attempt_is_made_after_deadline_and_grace(shop: Workshop, tmp_path: Path) -> None:
     clock = VirtualClock()
     settings = RuntimeSettings(grace=5.0, first_retry=8.0, last_retry=100.0, max_attempts=100)
-    async with workplace(shop.agent, tmp_path, clock=clock, settings=settings) as place, place.running():
+    async with workplace(shop.agent, tmp_path, clock=clock, settings=settings) as place, place.running() as (_, store):
         await place.say(Order(text="fails"), deadline=clock.now() + timedelta(seconds=20))
         await eventually(lambda: shop.begun == ["fails"])
-        await pass_time(clock, 26.0)
+        await pass_time(clock, store, 26.0)
         (told,) = await place.until(lambda: place.told)
         assert isinstance(told.payload, TaskFailed)
         assert (told.payload.code, told.payload.outcome) == ("deadline_exceeded", "failed")
 
 
-async def pass_time(clock: VirtualClock, seconds: float) -> None:
-    """Advance in small steps, between which the store's thread gets its turn."""
+async def pass_time(clock: VirtualClock, store: Store, seconds: float) -> None:
+    """Advance in small steps; after each the store has done what it was asked by then, such as renewing leases."""
     for _ in range(int(seconds * 2)):
         await clock.advance(0.5)
-        await anyio.to_thread.run_sync(_nothing)
+        await store.counts()
 
 
 def _nothing() -> None:

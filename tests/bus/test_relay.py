@@ -27,7 +27,7 @@ from interlock.bus.store.sqlite import SqliteStore
 from interlock.bus.store.writer import StoreUnavailableError
 from interlock.bus.transport import AgentQueue, Outgoing, Topology
 from interlock.protocol.errors import InterlockError, UsageError
-from store_rows import outgoing
+from store_rows import claim_one, incoming, outgoing
 
 
 class Network(MemoryTransport):
@@ -212,6 +212,22 @@ async def next_wait(store: SqliteStore, clock: VirtualClock, seconds: float) -> 
             pass
         for _ in range(3):  # the relay asks the store twice before it sleeps
             await store.counts()
+
+
+async def test_a_postponed_message_goes_out_in_time_although_something_else_is_overdue(
+    store: SqliteStore, relay: Relay, network: Network, clock: VirtualClock
+) -> None:
+    await store.receive(incoming("m1"))
+    await store.retry(await claim_one(store), not_before=clock.now(), error="no handler is free")
+    await clock.advance(1.0)
+    network.failures["o1"].append(UnconfirmedError("o1", "a test"))
+    await store.commit(Commit(outgoing=(outgoing("o1"),)))
+    async with running(relay):
+        with anyio.fail_after(5.0):
+            while not network.published:
+                await clock.advance(0.5)
+                await store.counts()  # the store's thread runs meanwhile
+    assert network.attempts == ["o1", "o1"]
 
 
 async def test_an_unconfirmed_message_is_published_again_under_the_same_id(

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 from interlock.protocol.catalogue import CATALOGUE
 from interlock.protocol.codec import decode
 from interlock.protocol.envelope import Envelope
-from interlock.protocol.errors import UsageError
+from interlock.protocol.errors import InvalidMessageError, UsageError
 from interlock.protocol.message import Message
 from interlock.protocol.messages.change import ChangeRequested
 from interlock.protocol.messages.task import InputProvided, TaskCancelled
@@ -34,7 +34,20 @@ def reason(text: str, *words: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "name", ["password", "masterPassword", "DB_PASSWORD", "apiKey", "api-key", "secret", "secretAccessKey", "token"]
+    "name",
+    [
+        "password",
+        "masterPassword",
+        "DB_PASSWORD",
+        "apiKey",
+        "api-key",
+        "secret",
+        "secretAccessKey",
+        "token",
+        "apikey",
+        "passwords",
+        "dbPassword2",
+    ],
 )
 def test_a_member_whose_name_ends_like_a_secrets_loses_its_value(name: str) -> None:
     (redacted,) = Redaction().apply([sent(InputProvided(answers={name: "correct horse"}))])
@@ -53,6 +66,9 @@ def test_references_to_secrets_stay(name: str) -> None:
     ("text", "left"),
     [
         ("amqp://qa:hunter2@db.example.com/x", "amqp://redacted@db.example.com/x"),
+        ("redis://:s3cret@cache", "redis://redacted@cache"),
+        ("amqp://u:p@ss/w@h/x", "amqp://redacted@h/x"),
+        ("psql password=hunter2 user=qa", "psql password=redacted user=qa"),
         ("Authorization: Bearer abcdefgh12345678", "Authorization: Bearer redacted"),
         ("key " + "AKIA" + "ABCDEFGHIJKLMNOP" + " leaked", "key redacted leaked"),
         ("token " + "ghp_" + "a" * 36, "token redacted"),
@@ -64,6 +80,18 @@ def test_references_to_secrets_stay(name: str) -> None:
 )
 def test_what_looks_like_a_secret_is_taken_out_of_any_text(text: str, left: str) -> None:
     assert reason(text) == left
+
+
+def test_an_address_is_found_wherever_it_begins() -> None:
+    assert (
+        reason("mailto:alice@corp.example, cc:bob@corp.example")
+        == "mailto:person-1@example.com, cc:person-2@example.com"
+    )
+
+
+@pytest.mark.parametrize(("text", "word"), [("Herr Weiß kommt", "Weiß"), ("in İstanbul", "İstanbul")])
+def test_words_of_any_script_are_found(text: str, word: str) -> None:
+    assert word not in reason(text, word)
 
 
 def test_addresses_of_people_become_the_same_pseudonym_everywhere() -> None:
@@ -94,7 +122,10 @@ def test_a_word_without_which_a_message_is_none_is_refused() -> None:
 )  # whole messages take their time
 @given(st.sampled_from(tuple(CATALOGUE)).flatmap(message_documents))
 def test_a_redacted_message_is_a_message_and_redacting_it_again_changes_nothing(document: dict[str, Any]) -> None:
-    envelope = decode(json.dumps(document).encode())
+    try:
+        envelope = decode(json.dumps(document).encode())
+    except InvalidMessageError:
+        reject()  # fields that depend on each other
 
     once = Redaction().apply([envelope])
 

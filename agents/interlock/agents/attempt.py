@@ -126,17 +126,17 @@ class Attempts:
             raise
         except UnknownOutcomeError as error:
             processing.failed(error)
-            await self._give_up(claim, envelope, error, code="unknown_outcome")
+            await self._give_up(claim, envelope, error, code="unknown_outcome", effects=context.effects)
         except TransientError as error:
             processing.failed(error)
-            await self._try_again(claim, envelope, error, limit=self._settings.max_attempts)
+            await self._try_again(claim, envelope, error, limit=self._settings.max_attempts, effects=context.effects)
         except (PermanentError, UsageError) as error:
             processing.failed(error)
-            await self._give_up(claim, envelope, error, code=_code(error))
+            await self._give_up(claim, envelope, error, code=_code(error), effects=context.effects)
         except Exception as error:  # a handler's own defect must not end the agent: it is retried, then dead
             processing.failed(error)
             _log.exception("%s failed on %s %s", self._agent.name, envelope.type, envelope.id)
-            await self._try_again(claim, envelope, error, limit=self._settings.max_crashes)
+            await self._try_again(claim, envelope, error, limit=self._settings.max_crashes, effects=context.effects)
 
     def _envelope(self, claim: Claim) -> Envelope[Message]:
         message = claim.message
@@ -195,13 +195,21 @@ class Attempts:
             send_progress=send_progress,
         )
 
-    async def _try_again(self, claim: Claim, envelope: Envelope[Message], error: Exception, *, limit: int) -> None:
+    async def _try_again(
+        self,
+        claim: Claim,
+        envelope: Envelope[Message],
+        error: Exception,
+        *,
+        limit: int,
+        effects: Mapping[str, EffectState],
+    ) -> None:
         if claim.attempt >= limit:
-            await self._give_up(claim, envelope, error, code="attempts_exhausted", retryable=True)
+            await self._give_up(claim, envelope, error, code="attempts_exhausted", retryable=True, effects=effects)
             return
         delay = self._backoff.delay(claim.attempt)
         if not self._interruptions.patience_with(envelope, self._clock.now() + timedelta(seconds=delay)):
-            await self._give_up(claim, envelope, error, code="deadline_exceeded")
+            await self._give_up(claim, envelope, error, code="deadline_exceeded", effects=effects)
             return
         if self._telemetry.meters is not None:
             self._telemetry.meters.retried(envelope.type)
@@ -220,10 +228,9 @@ class Attempts:
     ) -> None:
         """Answer a request that its handler does not answer any more, honestly about what it has changed."""
         _log.warning("%s leaves %s %s: %s", self._agent.name, envelope.type, envelope.id, interruption.reason)
-        done = tuple(key for key, state in effects.items() if state is EffectState.DONE)
-        open_ = tuple(key for key, state in effects.items() if state is EffectState.STARTED)
+        open_ = _open(effects)
         # What an attempt before this one has changed, only its handler could tell.
-        earlier = claim.attempt > 1 and envelope.payload.declaration.effect is not Effect.READ
+        earlier = claim.begun and envelope.payload.declaration.effect is not Effect.READ
         try:
             if not effects and not earlier:
                 await self._patience.insist(
@@ -234,31 +241,45 @@ class Attempts:
                     code=interruption.code,
                     reason=interruption.reason,
                     outcome="unknown" if open_ or earlier else "failed",
-                    side_effects=tuple(key[:500] for key in (*done, *open_)),
+                    side_effects=_told(effects),
                 )
                 commit = self._commit(claim, envelope, failure)
                 await self._patience.insist(self._store.bury, claim, error=interruption.reason, commit=commit)
         except LeaseLostError:
+            self._written()
             return  # the handler's own end was written in the moment of the interruption
         for key in open_:
             await self._patience.insist(
-                self._store.settle_effect, operation(envelope, key), state=EffectState.UNKNOWN, result=None
+                self._store.settle_effect,
+                operation(envelope, key),
+                state=EffectState.UNKNOWN,
+                result=None,
+                fence=claim.fence,
             )
         self._written()
 
     async def _give_up(
-        self, claim: Claim, envelope: Envelope[Message], error: Exception, *, code: str, retryable: bool = False
+        self,
+        claim: Claim,
+        envelope: Envelope[Message],
+        error: Exception,
+        *,
+        code: str,
+        effects: Mapping[str, EffectState],
+        retryable: bool = False,
     ) -> None:
         _log.error("%s gives up %s %s: %s", self._agent.name, envelope.type, envelope.id, error)
         if self._telemetry.meters is not None:
             self._telemetry.meters.died(envelope.type)
         commit = Commit()
         if isinstance(envelope.payload, Request):
+            unknown = isinstance(error, UnknownOutcomeError) or bool(_open(effects))
             failure = TaskFailed(
                 code=code,
                 reason=_line(error),
-                retryable=retryable,
-                outcome="unknown" if isinstance(error, UnknownOutcomeError) else "failed",
+                retryable=retryable and not unknown,
+                outcome="unknown" if unknown else "failed",
+                side_effects=_told(effects),
             )
             commit = self._commit(claim, envelope, failure)
         await self._patience.insist(self._store.bury, claim, error=_history(error), commit=commit)
@@ -282,6 +303,17 @@ class Attempts:
             now=self._clock.now(),
             reply_to=claim.message.reply_to if receiver == envelope.sender else None,
         )
+
+
+def _open(effects: Mapping[str, EffectState]) -> tuple[str, ...]:
+    """Return the effects that may have happened."""
+    return tuple(key for key, state in effects.items() if state in {EffectState.STARTED, EffectState.UNKNOWN})
+
+
+def _told(effects: Mapping[str, EffectState]) -> tuple[str, ...]:
+    """Return what the requester is told of this attempt's effects: those that are done, then those that may be."""
+    done = tuple(key for key, state in effects.items() if state is EffectState.DONE)
+    return tuple(key[:500] for key in (*done, *_open(effects)))
 
 
 def _code(error: Exception) -> str:

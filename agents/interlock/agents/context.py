@@ -78,8 +78,8 @@ class Context:
         is handled anew. `request` is what the effect depends on: the same key with another request is an error.
 
         An effect that raises a transient or permanent error has not happened, and may be tried again. One that was
-        interrupted, or lost its answer, is unknown: UnknownOutcomeError is raised. A `repeatable` effect looks before
-        it acts, and is simply carried out again: after a lost answer TransientError is raised.
+        interrupted, lost its answer, or raised anything else is unknown: UnknownOutcomeError is raised. A `repeatable`
+        effect looks before it acts, and is simply carried out again: after a lost answer TransientError is raised.
         """
         name = operation(self.envelope, key)
         digest = hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
@@ -104,7 +104,7 @@ class Context:
     async def _carry_out(self, key: str, effect: Callable[[], Awaitable[T]], *, digest: str, again: bool) -> T:
         name = operation(self.envelope, key)
         if again:
-            await self.store.forget_effect(name)
+            await self.store.forget_effect(name, fence=self.fence)
             _, ours = await self.store.begin_effect(name, request_hash=digest, fence=self.fence)
             if not ours:
                 raise LeaseLostError(f"effect {name} was begun by another attempt meanwhile: drop this one")
@@ -114,12 +114,20 @@ class Context:
                 result = await effect()
         except UnknownOutcomeError as error:
             self.effects[key] = EffectState.UNKNOWN
-            await self.store.settle_effect(name, state=EffectState.UNKNOWN, result=str(error))
+            await self.store.settle_effect(name, state=EffectState.UNKNOWN, result=str(error), fence=self.fence)
             raise
         except InterlockError as error:
             del self.effects[key]
-            await self.store.settle_effect(name, state=EffectState.FAILED, result=str(error))
+            await self.store.settle_effect(name, state=EffectState.FAILED, result=str(error), fence=self.fence)
             raise
+        except Exception as error:  # a library's own: nobody can tell what had happened by then
+            self.effects[key] = EffectState.UNKNOWN
+            kind = type(error).__name__
+            await self.store.settle_effect(name, state=EffectState.UNKNOWN, result=kind, fence=self.fence)
+            raise UnknownOutcomeError(
+                f"{self.agent}: effect {key!r} of conversation {self.conversation_id} broke off with {kind}; "
+                "look at the outside system before it is repeated"
+            ) from error
         self.effects[key] = EffectState.DONE
         try:
             journalled = json.dumps(result)
@@ -127,7 +135,7 @@ class Context:
             raise UsageError(
                 f"effect {name} has happened, but what it returned cannot be journalled ({error}): return JSON"
             ) from error
-        await self.store.settle_effect(name, state=EffectState.DONE, result=journalled)
+        await self.store.settle_effect(name, state=EffectState.DONE, result=journalled, fence=self.fence)
         return result
 
 

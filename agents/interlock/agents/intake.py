@@ -106,11 +106,12 @@ class Intake:
 
     async def _begins(self, delivery: Delivery, envelope: Envelope[Message]) -> bool:
         """Return whether a trace begins here: nobody before has traced, and it is no person's word in a workflow."""
-        if self._telemetry.tracing is None or delivery.attempt > 1:
+        if self._telemetry.tracing is None:
             return False
-        if envelope.traceparent is not None or envelope.causation_id is not None:
-            return False
-        return await self._patience.insist(self._store.workflow, envelope.conversation_id) is None
+        # Asked for every message: they all take the same steps, so that none overtakes another into the inbox.
+        workflow = await self._patience.insist(self._store.workflow, envelope.conversation_id)
+        is_first = envelope.traceparent is None and envelope.causation_id is None and delivery.attempt == 1
+        return is_first and workflow is None
 
     def _count_rejection(self, code: str) -> None:
         if self._telemetry.meters is not None:

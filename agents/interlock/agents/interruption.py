@@ -78,7 +78,7 @@ class Interruptions:
             return None
         deadline = envelope.deadline
         # What was begun is brought to an end, also after its deadline.
-        if claim.attempt == 1 and deadline is not None and self._clock.now() > deadline:
+        if not claim.begun and deadline is not None and self._clock.now() > deadline:
             return _too_late(envelope, deadline)
         if claim.followed:
             for message in await self._patience.insist(self._store.cancellations, (claim,)):

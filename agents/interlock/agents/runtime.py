@@ -143,11 +143,13 @@ class Runtime:
             self._rescheduled = anyio.Event()
             due = await self._patience.insist(self._store.next_due)
             now = self._clock.now()
-            if due is not None and due <= now:
-                await self._patience.insist(self._store.fire_timers, now)
+            overdue = due is not None and due <= now
+            fired = await self._patience.insist(self._store.fire_timers, now) if overdue else 0
             await self._attempts.look()
             self._worker.wake()
-            wait = _LONGEST_LOOK if due is None else (due - now).total_seconds()
+            # What is overdue and no timer waits for a free handler: whoever becomes free claims it without being told.
+            waits = due is None or (overdue and not fired)
+            wait = _LONGEST_LOOK if due is None or waits else (due - now).total_seconds()
             await self._sleep(min(_LONGEST_LOOK, max(_SHORTEST_LOOK, wait)))
 
     async def _listen(self) -> None:

@@ -25,6 +25,7 @@ class RuntimeSettings:
     grace: float = 60.0
     """How long a request that changes things may go on after its deadline; one that only reads ends with it."""
     heartbeat: float = 10.0
+    """How often an agent tells the others that it is there (`agent_heartbeat`); not the heartbeat of AMQP."""
     drain: float = 20.0
     """How long running handlers may go on after a stop was asked for."""
     prefetch: int = 100

@@ -136,7 +136,7 @@ class Relay:
         if self._paused():
             return self._paused_until
         # In this order: what becomes due between the two questions is in the answer to the second.
-        due = await self._store.next_due()
+        due = await self._store.next_unsent_due()
         waiting = await self._store.unsent(limit=self._window)
         if self._paused():
             return self._paused_until
@@ -148,9 +148,7 @@ class Relay:
             else:
                 self._lanes[message.conversation_id] = deque([message])
                 lanes.start_soon(self._publish_in_order, message.conversation_id)
-        seconds = None if due is None else (due - self._clock.now()).total_seconds()
-        # A due moment that has passed is a timer's or a retry's: not for the relay to act on.
-        return self._clock.monotonic() + seconds if seconds is not None and seconds > 0 else None
+        return None if due is None else self._clock.monotonic() + (due - self._clock.now()).total_seconds()
 
     async def _mark(self) -> None:
         """Record the confirms so far in one go; those that come meanwhile are for the next turn."""

@@ -108,6 +108,8 @@ class Contracts:
                 found.append(Contract.of(entry, entry["schema"]))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise UsageError(f"{name}, line {number}, is no message of a release: restore the file") from error
+        if not found:
+            raise UsageError(f"{name} has no message of a release in it: restore the file")
         return cls(name, found)
 
     def lines(self) -> bytes:

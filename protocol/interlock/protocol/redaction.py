@@ -25,23 +25,27 @@ REDACTED = "redacted"
 
 _SECRET_NAMES = frozenset(
     {
-        *("password", "passwd", "passphrase", "secret", "token", "credential", "credentials", "authorization"),
+        *("password", "passwd", "pwd", "passphrase", "secret", "token", "credential", "credentials", "authorization"),
         *("cookie", "api key", "access key", "private key", "secret key", "signing key", "connection string"),
     }
 )
 """How the names of members end whose values are taken out; `secretName` and `secrets` are references, and stay."""
 
+_JOINED = frozenset(name.replace(" ", "") for name in _SECRET_NAMES)
+"""The same where somebody writes them as one word."""
+
 _SECRET_VALUES = re.compile(
     r"(?P<key>-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z))"
-    r"|(?P<login>(?<=://)[^/\s:@]+:[^/\s@]+(?=@))"
+    r"|(?P<login>(?<=://)[^/\s:@]*:\S+(?=@))"
     r"|(?P<header>(?<=\bBearer )[\w.~+/-]{8,}=*)"
     r"|(?P<jwt>\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"
     r"|(?P<aws>\b(?:AKIA|ASIA)[A-Z0-9]{16}\b)"
     r"|(?P<github>\b(?:gh[opsur]_\w{20,}|github_pat_\w{20,}))"
-    r"|(?P<slack>\bxox[abeoprs]-[\w-]{10,})",
+    r"|(?P<slack>\bxox[abeoprs]-[\w-]{10,})"
+    r"|(?P<setting>(?<=\bpassword=)[^\s&]+|(?<=\bpasswd=)[^\s&]+|(?<=\bpwd=)[^\s&]+)",
     re.DOTALL,
 )
-_MAIL = re.compile(r"(?<![\w.+/:-])[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}\b")
+_MAIL = re.compile(r"(?<![\w.+/-])[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}\b")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
@@ -57,11 +61,12 @@ class Redaction:
 
     def __init__(self, words: Iterable[str] = ()) -> None:
         """`words` are names or phrases of one's own that must not be shown. Raises UsageError for an empty one."""
-        self._words = {word.casefold(): f"{REDACTED}-{number}" for number, word in enumerate(words, start=1)}
+        self._words = tuple(words)
         if "" in self._words:
             raise UsageError("an empty word cannot be redacted")
-        longest_first = sorted(self._words, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE) if self._words else None
+        numbered = sorted(enumerate(self._words, start=1), key=lambda each: len(each[1]), reverse=True)
+        groups = "|".join(f"(?P<word{number}>{re.escape(word)})" for number, word in numbered)
+        self._pattern = re.compile(groups, re.IGNORECASE) if self._words else None
 
     def __repr__(self) -> str:
         return f"Redaction(words={len(self._words)})"
@@ -105,7 +110,7 @@ class Redaction:
         text = _SECRET_VALUES.sub(REDACTED, text)
         text = _MAIL.sub(lambda mail: people.setdefault(mail[0].casefold(), _person(len(people) + 1)), text)
         if self._pattern is not None:
-            text = self._pattern.sub(lambda found: self._words[found[0].casefold()], text)
+            text = self._pattern.sub(lambda found: f"{REDACTED}-{str(found.lastgroup).removeprefix('word')}", text)
         return text
 
 
@@ -115,7 +120,12 @@ def _person(number: int) -> str:
 
 def _is_secret(name: str) -> bool:
     words = [word.lower() for word in _WORD.findall(name)]
-    return " ".join(words[-1:]) in _SECRET_NAMES or " ".join(words[-2:]) in _SECRET_NAMES
+    while words and words[-1].isdigit():
+        words.pop()
+    last, last_two = " ".join(words[-1:]), " ".join(words[-2:])
+    if last in {"secrets", "credentials"}:
+        return last in _SECRET_NAMES
+    return any(form in _SECRET_NAMES or form in _JOINED for form in (last, last.removesuffix("s"), last_two))
 
 
 def _taken_out(value: Any) -> Any:

@@ -43,6 +43,12 @@ def test_every_command_explains_itself(command: str) -> None:
     assert interlock(command, "--help").exit_code == 0
 
 
+def test_help_is_text_and_offers_nothing_that_edits_a_shell() -> None:
+    helped = interlock("replay", "--help").stdout
+    assert "[broker.passwords]" in helped
+    assert "completion" not in interlock("dead", "--help").stdout + helped
+
+
 def test_the_version_is_told() -> None:
     assert interlock("--version").stdout.startswith("interlock ")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import anyio
 import pytest
 
 from bus.conftest import RabbitHarness
@@ -46,6 +47,26 @@ async def test_it_ends_although_more_is_published(broker: Harness) -> None:
 
     assert [entry.body for entry in before] == [mark + b" before"]
     assert [entry.body for entry in await history(gamma, of=mark)] == [mark + b" before", mark + b" after"]
+
+
+async def test_it_ends_while_others_go_on_publishing(broker: Harness) -> None:
+    await broker.declare("beta-agent")
+    alpha, gamma = await broker.connect("alpha-agent"), await broker.connect("gamma-agent")
+    mark = new_id().encode()
+    await alpha.publish(outgoing(mark + b" before"))
+
+    async def go_on() -> None:
+        while True:
+            await alpha.publish(outgoing(mark + b" more"))
+            await anyio.sleep(0.02)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(go_on)
+        with anyio.fail_after(30.0):
+            entries = await history(gamma, of=mark)
+        tasks.cancel_scope.cancel()
+
+    assert entries[0].body == mark + b" before"
 
 
 async def test_announcements_and_what_was_taken_from_the_queues_are_there(broker: Harness) -> None:

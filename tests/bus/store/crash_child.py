@@ -64,7 +64,7 @@ async def work(store: Store, claim: Claim, world: World, reach: Callable[[str], 
     if new or (row.state is EffectState.UNKNOWN and not world.has(key)):
         world.act(key)
         reach("acted")
-    await store.settle_effect(key, state=EffectState.DONE, result=None)
+    await store.settle_effect(key, state=EffectState.DONE, result=None, fence=claim.fence)
     reach("settled")
     now = datetime.now(UTC)
     conversation = claim.message.conversation_id

@@ -18,8 +18,8 @@ async def begin(store: SqlStore, *, fence: int = 1, request: str = "r1") -> tupl
     return await store.begin_effect("jira:PROJ-140:comment", request_hash=request, fence=fence)
 
 
-async def settle(store: SqlStore, state: EffectState, result: str | None = None) -> None:
-    await store.settle_effect("jira:PROJ-140:comment", state=state, result=result)
+async def settle(store: SqlStore, state: EffectState, result: str | None = None, *, fence: int = 1) -> None:
+    await store.settle_effect("jira:PROJ-140:comment", state=state, result=result, fence=fence)
 
 
 async def test_an_effect_is_new_once(store: SqlStore, clock: VirtualClock) -> None:
@@ -58,6 +58,20 @@ async def test_a_stale_attempt_is_told_so(store: SqlStore) -> None:
         await begin(store, fence=1)
 
 
+async def test_an_attempt_that_was_stalled_neither_forgets_nor_settles_what_a_later_one_has_begun(
+    store: SqlStore,
+) -> None:
+    await begin(store, fence=1)
+    await settle(store, EffectState.FAILED, "503", fence=1)
+    await store.forget_effect("jira:PROJ-140:comment", fence=3)
+    assert (await begin(store, fence=3))[1]
+    with pytest.raises(LeaseLostError, match="2 is stale"):
+        await store.forget_effect("jira:PROJ-140:comment", fence=2)
+    with pytest.raises(LeaseLostError, match="2 is stale"):
+        await settle(store, EffectState.FAILED, fence=2)
+    await settle(store, EffectState.DONE, fence=3)
+
+
 async def test_a_key_stands_for_one_request(store: SqlStore) -> None:
     await begin(store)
     with pytest.raises(UsageError, match="known for request r1, not for r2"):
@@ -82,11 +96,11 @@ async def test_only_what_was_begun_can_be_settled_and_only_by_an_outcome(store: 
 
 
 async def test_what_did_not_happen_can_be_forgotten_and_what_happened_cannot(store: SqlStore) -> None:
-    await store.forget_effect("never begun")
+    await store.forget_effect("never begun", fence=1)
     await begin(store)
     await settle(store, EffectState.FAILED, "400")
-    await store.forget_effect("jira:PROJ-140:comment")
+    await store.forget_effect("jira:PROJ-140:comment", fence=1)
     assert (await begin(store))[1]
     await settle(store, EffectState.DONE)
     with pytest.raises(UsageError, match="cannot be forgotten"):
-        await store.forget_effect("jira:PROJ-140:comment")
+        await store.forget_effect("jira:PROJ-140:comment", fence=1)

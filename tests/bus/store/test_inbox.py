@@ -134,6 +134,29 @@ async def test_a_released_message_has_spent_no_attempt(store: SqlStore) -> None:
     assert (await claim_one(store)).attempt == 1
 
 
+async def test_a_message_that_was_claimed_before_is_known_as_begun_also_when_that_did_not_count(
+    store: SqlStore,
+) -> None:
+    await store.receive(incoming("m1"))
+    first = await claim_one(store)
+    assert not first.begun
+    await store.release(first)
+    again = await claim_one(store)
+    assert (again.attempt, again.begun) == (1, True)
+    await store.bury(again, error="no such host")
+    await store.revive(again.seq, Repair(by="dana"))
+    revived = await claim_one(store)
+    assert (revived.attempt, revived.begun) == (1, True)
+
+
+async def test_an_error_that_no_database_can_keep_is_kept_escaped(store: SqlStore, clock: VirtualClock) -> None:
+    await store.receive(incoming("m1"))
+    await store.retry(await claim_one(store), not_before=clock.now(), error="peer said \ud83d and \x00")
+    await store.bury(await claim_one(store), error="again \ud83d")
+    (dead,) = await store.dead()
+    assert [failure.error for failure in dead.failures] == ["peer said \\ud83d and \\x00", "again \\ud83d"]
+
+
 async def test_fences_grow_over_all_messages(store: SqlStore) -> None:
     for number in range(4):
         await store.receive(incoming(f"m{number}", conversation=f"c{number}"))

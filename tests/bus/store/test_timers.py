@@ -7,7 +7,7 @@ from datetime import timedelta
 from interlock.bus.clock import VirtualClock
 from interlock.bus.store.records import Commit, TimerRow
 from interlock.bus.store.sql import SqlStore
-from store_rows import START
+from store_rows import START, claim_one, incoming
 
 
 def after(seconds: float, *, name: str = "escalate") -> TimerRow:
@@ -47,6 +47,16 @@ async def test_a_cancelled_timer_does_not_fire_and_may_be_set_anew_at_once(store
     await store.commit(Commit(cancel_timers=cancelled, set_timers=(after(30, name="expire"),)))
     assert await store.fire_timers(START + timedelta(seconds=29)) == 0
     assert await store.next_due() == START + timedelta(seconds=30)
+
+
+async def test_one_that_has_fired_and_is_replaced_or_cancelled_is_not_delivered_any_more(store: SqlStore) -> None:
+    await store.receive(incoming("answer", conversation="proj-140"))
+    answer = await claim_one(store)
+    await store.commit(Commit(set_timers=(after(10), after(10, name="expire"))))
+    assert await store.fire_timers(START + timedelta(seconds=10)) == 2
+    await store.finish(answer, Commit(cancel_timers=(("proj-140", "expire"),), set_timers=(after(3600),)))
+    assert await store.claim(limit=9, lease=30.0) == ()
+    assert await store.next_due() == START + timedelta(hours=1)
 
 
 async def test_timers_fire_in_the_order_of_their_moments(store: SqlStore) -> None:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from interlock.agents.cli.broker import connected
 from interlock.agents.cli.decision import Verdict, decide
-from interlock.agents.cli.options import JsonOption, settings_of
+from interlock.agents.cli.options import JsonOption, application, settings_of
 from interlock.agents.cli.output import Output, reporting
 from interlock.agents.settings import Settings
 from interlock.bus.clock import SystemClock
@@ -24,7 +24,7 @@ from interlock.protocol.errors import UsageError
 from interlock.protocol.messages.approval import ApprovalDenied, ApprovalGranted
 from interlock.protocol.roles import CONSOLE, COORDINATOR
 
-app = typer.Typer(help="What waits for a person's decision.", no_args_is_help=True)
+app = application(help="What waits for a person's decision.", no_args_is_help=True)
 
 ApprovalId = Annotated[str, typer.Argument(metavar="ID", help="As 'approvals list' shows it.")]
 Person = Annotated[str, typer.Option("--as", metavar="PERSON", help="Who decides, by account name; kept on record.")]

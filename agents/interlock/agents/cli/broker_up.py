@@ -16,7 +16,7 @@ from typing import Annotated
 import anyio
 import typer
 
-from interlock.agents.cli.options import JsonOption
+from interlock.agents.cli.options import JsonOption, application
 from interlock.agents.cli.output import Output, reporting
 from interlock.agents.cli.private_file import write_private
 from interlock.agents.cli.toml import render_toml
@@ -30,7 +30,7 @@ from interlock.protocol.discovery import installed_catalogue
 from interlock.protocol.errors import UsageError
 from interlock.protocol.roles import ALL_ROLES, CONSOLE
 
-app = typer.Typer(no_args_is_help=True)
+app = application(no_args_is_help=True)
 
 _MARK = "# Written by `interlock broker up`, which removes it when it ends. It holds passwords.\n"
 _WATCH = 0.5
@@ -64,7 +64,10 @@ def up(
     with reporting(as_json=as_json) as output, tempfile.TemporaryDirectory(prefix="interlock-broker-") as scratch:
         _refuse_taken(write)
         folder = (directory or Path(scratch)).resolve()
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"the folder {folder} cannot be made: {error.strerror}") from error
         anyio.run(_up, folder, write.resolve(), management, SystemClock(), output)
 
 

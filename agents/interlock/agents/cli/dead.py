@@ -15,7 +15,7 @@ import typer
 from interlock.agents.cli.edit import Edit
 from interlock.agents.cli.letter_box import LetterBox
 from interlock.agents.cli.letters import Address, Selection, document, groups, say_groups, say_letter
-from interlock.agents.cli.options import JsonOption, settings_of
+from interlock.agents.cli.options import JsonOption, application, settings_of
 from interlock.agents.cli.output import ExitCode, Output, reporting
 from interlock.agents.cli.repairing import Workshop
 from interlock.agents.settings import Settings
@@ -25,7 +25,7 @@ from interlock.protocol.errors import UsageError
 from interlock.protocol.messages.repair import RepairAction
 from interlock.protocol.roles import CONSOLE
 
-app = typer.Typer(help="What was given up or refused, and its repair.", no_args_is_help=True)
+app = application(help="What was given up or refused, and its repair.", no_args_is_help=True)
 
 Letters = Annotated[list[str] | None, typer.Argument(metavar="ID", help="As 'dead list' shows them.")]
 Letter = Annotated[str, typer.Argument(metavar="ID", help="As 'dead list' shows it, like backend-agent/12.")]
@@ -174,6 +174,7 @@ def edit(
     """
     with reporting(as_json=as_json) as output:
         address = Address.parse(letter)
+        by = "nobody" if dry_run else _named(person)  # asked for before somebody writes in an editor
         shop = _workshop(context, output, timeout)
         item = anyio.run(shop.one, address, True)
         change = Edit.of(item, payload=payload, assignments=assignments or (), version=version)
@@ -187,7 +188,7 @@ def edit(
             output.say(f"{address} would be edited; nothing was done")
             output.document({"id": letter, "difference": change.difference, "outcomes": []})
             return
-        order = shop.order(RepairAction.EDIT, by=_named(person), reason=reason, payload=change.payload, version=version)
+        order = shop.order(RepairAction.EDIT, by=by, reason=reason, payload=change.payload, version=version)
         outcomes = anyio.run(shop.repair, order, [item], 1.0)
         output.document({"id": letter, "difference": change.difference, "outcomes": outcomes})
         if any(outcome["outcome"] != "done" for outcome in outcomes):

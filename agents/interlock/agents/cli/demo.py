@@ -16,7 +16,7 @@ import anyio
 import anyio.to_thread
 import typer
 
-from interlock.agents.cli.options import JsonOption
+from interlock.agents.cli.options import JsonOption, application
 from interlock.agents.cli.output import ExitCode, Output, reporting
 from interlock.agents.demo.demo import Demo, DemoResult
 from interlock.agents.demo.people import People
@@ -26,7 +26,7 @@ from interlock.bus.clock import SystemClock
 from interlock.protocol.errors import UsageError
 from interlock.protocol.messages.change import ChangeOutcome
 
-app = typer.Typer()
+app = application()
 
 
 @app.command()
@@ -79,7 +79,10 @@ def demo(
             with tempfile.TemporaryDirectory(prefix="interlock-demo-") as scratch:
                 directory = (work or Path(scratch)).resolve()
                 if work is not None:
-                    directory.mkdir(parents=True, exist_ok=True)
+                    try:
+                        directory.mkdir(parents=True, exist_ok=True)
+                    except OSError as error:
+                        raise UsageError(f"the folder {directory} cannot be made: {error.strerror}") from error
                     if any(directory.iterdir()):
                         raise UsageError(f"{work} is not empty: name a new folder")
                 clock = SystemClock()

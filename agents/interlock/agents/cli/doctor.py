@@ -11,7 +11,7 @@ from typing import Annotated
 import anyio
 import typer
 
-from interlock.agents.cli.options import JsonOption, settings_of
+from interlock.agents.cli.options import JsonOption, application, settings_of
 from interlock.agents.cli.output import ExitCode, Output, reporting
 from interlock.agents.doctor import Examination, Finding, Verdict, Ward, examine
 from interlock.agents.settings import Settings
@@ -19,7 +19,7 @@ from interlock.bus.clock import SystemClock
 from interlock.protocol.discovery import installed_catalogue
 from interlock.protocol.errors import UsageError
 
-app = typer.Typer()
+app = application()
 
 _STYLES = {Verdict.OK: None, Verdict.WARNING: "yellow", Verdict.FAILED: "red", Verdict.UNKNOWN: "dim"}
 _LONGEST = 12.5

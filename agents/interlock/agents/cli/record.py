@@ -14,7 +14,7 @@ import typer
 
 from interlock.agents.cli.broker import connected
 from interlock.agents.cli.message_file import STANDARD_INPUT
-from interlock.agents.cli.options import JsonOption, settings_of
+from interlock.agents.cli.options import JsonOption, application, settings_of
 from interlock.agents.cli.output import Output, reporting
 from interlock.agents.cli.when import moment
 from interlock.agents.settings import Settings
@@ -30,7 +30,7 @@ from interlock.protocol.redaction import Redaction
 from interlock.protocol.roles import CONSOLE
 from interlock.protocol.selection import Selection
 
-app = typer.Typer()
+app = application()
 
 _STANDARD_OUTPUT = STANDARD_INPUT
 

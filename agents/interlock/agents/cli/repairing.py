@@ -14,7 +14,7 @@ from interlock.agents.cli.letter_box import LetterBox
 from interlock.agents.cli.letters import Address, Found, Selection
 from interlock.agents.cli.output import Output
 from interlock.bus.clock import Clock
-from interlock.protocol.errors import UsageError
+from interlock.protocol.errors import InterlockError, UsageError
 from interlock.protocol.messages.repair import DeadLettersRequest, RepairAction, RepairOutcome, RepairRequest
 
 RequestT = TypeVar("RequestT", DeadLettersRequest, RepairRequest)
@@ -50,7 +50,7 @@ class Workshop:
             try:
                 async with self._letter_box(agent) as box:
                     report = await box.report(DeadLettersRequest(limit=_MORE_THAN_SHOWN))
-            except UsageError as error:
+            except InterlockError as error:
                 if agent in selection.agents:
                     raise
                 self._output.note(f"{agent} is left out: {error}")  # what cannot be read must not hide the others

@@ -14,18 +14,19 @@ import typer
 
 from interlock.agents.cli.broker import connected
 from interlock.agents.cli.message_file import admitted, bodies
-from interlock.agents.cli.options import JsonOption, settings_of
+from interlock.agents.cli.options import JsonOption, application, settings_of
 from interlock.agents.cli.output import Output, reporting
 from interlock.agents.settings import Settings
 from interlock.bus.clock import Clock, SystemClock
 from interlock.bus.transport import Outgoing
+from interlock.protocol.catalogue import Catalogue
 from interlock.protocol.discovery import installed_catalogue
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.errors import InterlockError, InvalidMessageError, UsageError
 from interlock.protocol.message import Message
 from interlock.protocol.renewal import renewed
 
-app = typer.Typer()
+app = application()
 
 
 @app.command()
@@ -59,19 +60,19 @@ def replay(
         if as_recorded and speed is not None:
             raise UsageError("--as-recorded is --speed 1: give one of them")
         clock = SystemClock()
-        recording = _read(file, clock=clock)
+        catalogue = installed_catalogue()
+        recording = _read(file, clock=clock, catalogue=catalogue)
         chosen = [envelope for envelope in recording if receiver in {None, envelope.receiver}]
         if not chosen:
             raise UsageError(f"{file} has no message to {receiver}" if receiver else f"{file} has no message in it")
-        envelopes = renewed(chosen, now=clock.now(), keep_ids=keep_ids)
+        envelopes = renewed(chosen, now=clock.now(), keep_ids=keep_ids, catalogue=catalogue)
         if dry_run:
             _show(output, envelopes)
             return
         anyio.run(_send, envelopes, 1.0 if as_recorded else speed, settings_of(context), clock, output)
 
 
-def _read(file: str, *, clock: Clock) -> Sequence[Envelope[Message]]:
-    catalogue = installed_catalogue()
+def _read(file: str, *, clock: Clock, catalogue: Catalogue) -> Sequence[Envelope[Message]]:
     envelopes: list[Envelope[Message]] = []
     for line, body in bodies(file, lines=True):
         try:

@@ -12,7 +12,7 @@ from typing import Annotated
 import anyio
 import typer
 
-from interlock.agents.cli.options import settings_of
+from interlock.agents.cli.options import application, settings_of
 from interlock.agents.cli.output import reporting
 from interlock.agents.demo.cast import Cast
 from interlock.agents.process import serve
@@ -22,7 +22,7 @@ from interlock.agents.telemetry.logs import configure
 from interlock.protocol.errors import UsageError
 from interlock.protocol.roles import TEAM
 
-app = typer.Typer()
+app = application()
 
 
 @app.command()

@@ -12,14 +12,14 @@ from typing import Annotated
 import anyio
 import typer
 
-from interlock.agents.cli.options import JsonOption
+from interlock.agents.cli.options import JsonOption, application
 from interlock.agents.cli.output import Output, reporting
 from interlock.agents.cli.toml import render_toml
 from interlock.agents.sandbox.sandbox import Sandbox
 from interlock.agents.systems.tickets import TicketFile, load_ticket
 from interlock.protocol.errors import UsageError
 
-app = typer.Typer(no_args_is_help=True)
+app = application(no_args_is_help=True)
 
 
 @app.callback()

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from interlock.agents.cli.options import JsonOption
+from interlock.agents.cli.options import JsonOption, application
 from interlock.agents.cli.output import ExitCode, reporting
 from interlock.agents.cli.schema_changes import Findings, findings
 from interlock.protocol.catalogue import Catalogue
@@ -23,7 +23,7 @@ from interlock.protocol.export import export as exported
 from interlock.protocol.reference import message_reference
 from interlock.protocol.releases import CODE, contracts_in, freeze, released
 
-app = typer.Typer(help="Messages as JSON Schema, and what a change of them breaks.", no_args_is_help=True)
+app = application(help="Messages as JSON Schema, and what a change of them breaks.", no_args_is_help=True)
 
 _FOLDER = Path("schemas")
 

@@ -12,7 +12,7 @@ import typer
 
 from interlock.agents.cli.broker import connected
 from interlock.agents.cli.message_file import admitted, bodies
-from interlock.agents.cli.options import JsonOption, settings_of
+from interlock.agents.cli.options import JsonOption, application, settings_of
 from interlock.agents.cli.output import Output, reporting
 from interlock.agents.settings import Settings
 from interlock.bus.clock import Clock, SystemClock
@@ -21,7 +21,7 @@ from interlock.protocol.discovery import installed_catalogue
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.errors import InvalidMessageError, UsageError
 
-app = typer.Typer()
+app = application()
 
 
 @app.command()

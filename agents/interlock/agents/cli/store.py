@@ -8,14 +8,14 @@ from typing import Annotated
 
 import typer
 
-from interlock.agents.cli.options import JsonOption, settings_of
+from interlock.agents.cli.options import JsonOption, application, settings_of
 from interlock.agents.cli.output import ExitCode, reporting
 from interlock.bus.clock import SystemClock
 from interlock.bus.store import upkeep
 from interlock.bus.store.moments import to_micros
 from interlock.protocol.roles import TEAM
 
-app = typer.Typer(no_args_is_help=True)
+app = application(no_args_is_help=True)
 
 AgentsArgument = Annotated[
     list[str] | None, typer.Argument(metavar="AGENT", help="Whose stores; default: the whole team's.")

@@ -14,7 +14,7 @@ import anyio
 import typer
 
 from interlock.agents.cli.broker import connected
-from interlock.agents.cli.options import JsonOption, settings_of
+from interlock.agents.cli.options import JsonOption, application, settings_of
 from interlock.agents.cli.output import Output, reporting
 from interlock.agents.cli.watch import Watch
 from interlock.agents.cli.when import moment
@@ -29,7 +29,7 @@ from interlock.protocol.errors import InvalidMessageError, UsageError
 from interlock.protocol.roles import CONSOLE
 from interlock.protocol.selection import Selection
 
-app = typer.Typer()
+app = application()
 
 _PATTERN = re.compile(r"(\*|#|[A-Za-z0-9_-]+)(\.(\*|#|[A-Za-z0-9_-]+))*")
 _STYLES: Mapping[Tone, str] = {

@@ -13,7 +13,7 @@ import typer
 from interlock.agents.administering import administration_of
 from interlock.agents.blueprint import announcements, intended_topology
 from interlock.agents.cli.drift_text import drift_document, drift_lines, how_to_move, orphan_document, steps, summary
-from interlock.agents.cli.options import JsonOption, settings_of
+from interlock.agents.cli.options import JsonOption, application, settings_of
 from interlock.agents.cli.output import ExitCode, Output, reporting
 from interlock.agents.cli.private_file import write_private
 from interlock.agents.permissions import allowed_rows
@@ -27,7 +27,7 @@ from interlock.protocol.discovery import installed_catalogue
 from interlock.protocol.errors import UsageError
 from interlock.protocol.roles import ALL_ROLES, CONSOLE
 
-app = typer.Typer(no_args_is_help=True)
+app = application(no_args_is_help=True)
 
 _BLIND = "what is too much was not looked for: set broker.management_url"
 
@@ -112,9 +112,11 @@ def users(
         if unknown := set(observers) - set(names):
             raise UsageError(f"no message names {', '.join(sorted(unknown))}; known are {', '.join(names)}")
         made = definitions(allowed_rows(names, catalogue=catalogue), observers=observers)
-        write_private(write, made.to_json() + "\n")
+        # The passwords first: definitions whose passwords nobody has would replace good ones.
         if passwords is not None:
             write_private(passwords, "".join(f"{name}\t{password}\n" for name, password in made.passwords.items()))
+        write_private(write, made.to_json() + "\n")
+        if passwords is not None:
             output.say(f"{len(made.passwords)} users are in {write}, their passwords in {passwords}")
         else:
             output.table(("user", "password"), [*made.passwords.items()])

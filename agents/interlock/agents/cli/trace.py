@@ -10,13 +10,13 @@ from typing import Annotated
 
 import typer
 
-from interlock.agents.cli.options import JsonOption
+from interlock.agents.cli.options import JsonOption, application
 from interlock.agents.cli.output import Output, reporting
 from interlock.agents.telemetry.trace_file import Span, read_trace
 from interlock.agents.telemetry.waterfall import waterfall
 from interlock.protocol.errors import UsageError
 
-app = typer.Typer()
+app = application()
 
 
 @app.command()
@@ -43,7 +43,10 @@ def trace(
             raise UsageError(f"{file} has {len(traces)} traces: name one with --trace, e.g. {traces[0]}")
         documents = [_tell(output, one, [span for span in spans if span.trace_id == one]) for one in traces]
         if svg is not None:
-            svg.write_text(waterfall(spans), encoding="utf-8")
+            try:
+                svg.write_text(waterfall(spans), encoding="utf-8")
+            except OSError as error:
+                raise UsageError(f"the picture cannot be written to {svg}: {error.strerror}") from error
             output.say(f"drawn: {svg}")
         output.document({"traces": documents})
         if any(document["parentless"] for document in documents):

@@ -11,13 +11,13 @@ from typing import Annotated
 import typer
 
 from interlock.agents.cli.message_file import UnreadableFileError, admitted, bodies
-from interlock.agents.cli.options import JsonOption
+from interlock.agents.cli.options import JsonOption, application
 from interlock.agents.cli.output import ExitCode, Output, reporting
 from interlock.protocol.catalogue import Catalogue
 from interlock.protocol.discovery import installed_catalogue
 from interlock.protocol.errors import InvalidMessageError
 
-app = typer.Typer()
+app = application()
 
 
 @dataclass(frozen=True, slots=True)

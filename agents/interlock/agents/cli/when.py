@@ -20,9 +20,9 @@ def moment(text: str | None, *, now: datetime) -> datetime | None:
     """
     if text is None:
         return None
-    if ago := _AGO.fullmatch(text):
-        return now - timedelta(**{_UNITS[ago["unit"]]: int(ago["count"])})
     try:
+        if ago := _AGO.fullmatch(text):
+            return now - timedelta(**{_UNITS[ago["unit"]]: int(ago["count"])})
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError) as error:
         raise UsageError(f"'{text}' is no moment: write 30m, 2h or 7d for how long ago, or 2026-01-31T09:00") from error

@@ -14,7 +14,7 @@ import typer
 from pydantic import ValidationError
 
 from interlock.agents.cli import path
-from interlock.agents.cli.options import JsonOption, settings_of
+from interlock.agents.cli.options import JsonOption, application, settings_of
 from interlock.agents.cli.output import Output, reporting
 from interlock.agents.coordinator.change import Change
 from interlock.agents.coordinator.data import ChangeData
@@ -30,7 +30,7 @@ from interlock.protocol.ids import conversation_of
 from interlock.protocol.messages.change import ChangeOutcome
 from interlock.protocol.roles import COORDINATOR
 
-app = typer.Typer(help="Where every change stands.", no_args_is_help=True)
+app = application(help="Where every change stands.", no_args_is_help=True)
 
 
 @dataclass(frozen=True, slots=True)

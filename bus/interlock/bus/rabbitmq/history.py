@@ -2,7 +2,8 @@
 
 A stream tells nobody where it ends: what it holds is counted only every few seconds, so the count cannot be asked. Its
 last chunk can be: `x-stream-offset: last` begins there (rabbitmq.com/docs/streams, "Consuming"). Whoever has read that
-far and then gets nothing more has read to the end.
+far and then gets nothing more has read to the end, and so has who meets what came after the reading began: a
+subscription to what is `next` tells where that is.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ __all__ = ["read_journal"]
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 
 import aiormq
 import anyio
@@ -30,6 +31,8 @@ _END = 0.5
 """Seconds without a delivery, once the last chunk has begun, after which its end is reached."""
 _STALLED = 30.0
 _PREFETCH = 500
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""Before it AMQP has no timestamps."""
 _LOST = (aiormq.exceptions.AMQPError, aiormq.exceptions.ChannelInvalidStateError, OSError)
 
 
@@ -48,9 +51,13 @@ async def _entries(connection: Connection, since: datetime | None) -> AsyncGener
         if message is None:
             return
         last_chunk = _offset(message)
-    async with _reading(connection, since or "first") as reader:
+    if since is not None:
+        since = max(since, _EPOCH)
+    async with _reading(connection, "next") as later, _reading(connection, since or "first") as reader:
         patience = _BEGINNING
         while (message := await reader.next(within=patience)) is not None:
+            if later.first is not None and _offset(message) >= later.first:
+                return
             patience = _END if _offset(message) >= last_chunk else _STALLED
             yield JournalEntry(message.body, message.routing_key or "", message.header.properties.user_id)
         if patience == _STALLED:
@@ -62,10 +69,14 @@ class _Reader:
 
     def __init__(self, raw: aiormq.Channel) -> None:
         self._raw = raw
+        self.first: int | None = None
+        """The offset of the first delivery, as soon as there is one."""
         self._arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
 
     async def receive(self, message: DeliveredMessage) -> None:
         """Take a delivery from the client library."""
+        if self.first is None:
+            self.first = _offset(message)
         self._arrived.put_nowait(message)
 
     async def next(self, *, within: float) -> DeliveredMessage | None:

@@ -34,11 +34,8 @@ def begin(
             f"effect {key} is known for request {known['request_hash']}, not for {request_hash}: "
             "another request needs a key of its own"
         )
+    _refuse_stale(known, key=key, fence=fence, epoch=epoch)
     began, begins = (known["epoch"], known["fence"]), (epoch, fence)
-    if begins < began:
-        raise LeaseLostError(
-            f"effect {key} was begun under fence {known['fence']}, {fence} is stale: drop this attempt"
-        )
     if known["state"] in {EffectState.STARTED, EffectState.UNKNOWN} and begins > began:
         # Under the new fence: the attempt that left it may still be alive, in another replica, and ask again.
         connection.execute(
@@ -49,17 +46,20 @@ def begin(
     return _effect(known), False
 
 
-def settle(connection: Connection, *, key: str, state: EffectState, result: str | None, now: int) -> None:
+def settle(
+    connection: Connection, *, key: str, state: EffectState, result: str | None, fence: int, epoch: int, now: int
+) -> None:
     """Record an outcome; the same outcome again changes nothing.
 
     Raises UsageError for a key that was not begun, for `started`, which is no outcome, and for an effect that is done
-    or failed with another outcome.
+    or failed with another outcome; LeaseLostError when a later attempt has begun it anew.
     """
     if state is EffectState.STARTED:
         raise UsageError(f"effect {key} cannot be settled as started: say done, failed or unknown")
     known = _row(connection, key)
     if known is None:
         raise UsageError(f"effect {key} was not begun: record the intent before acting")
+    _refuse_stale(known, key=key, fence=fence, epoch=epoch)
     if (known["state"], known["result"]) == (state, result):
         return
     if known["state"] in {EffectState.DONE, EffectState.FAILED}:
@@ -70,14 +70,28 @@ def settle(connection: Connection, *, key: str, state: EffectState, result: str 
     )
 
 
-def forget(connection: Connection, *, key: str) -> None:
-    """Remove an effect that did not happen; an unknown key is ignored. Raises UsageError for one that is done."""
+def forget(connection: Connection, *, key: str, fence: int, epoch: int) -> None:
+    """Remove an effect that did not happen; an unknown key is ignored.
+
+    Raises UsageError for one that is done, LeaseLostError when a later attempt has begun it anew.
+    """
     known = _row(connection, key)
-    if known is not None and known["state"] == EffectState.DONE:
+    if known is None:
+        return
+    _refuse_stale(known, key=key, fence=fence, epoch=epoch)
+    if known["state"] == EffectState.DONE:
         raise UsageError(
             f"effect {key} is done: what has happened cannot be forgotten, compensate it under another key"
         )
     connection.execute("DELETE FROM effect WHERE key = ?", (key,))
+
+
+def _refuse_stale(known: Row, *, key: str, fence: int, epoch: int) -> None:
+    """Raise LeaseLostError for an attempt that was stalled while a later one has gone on."""
+    if (epoch, fence) < (known["epoch"], known["fence"]):
+        raise LeaseLostError(
+            f"effect {key} was begun under fence {known['fence']}, {fence} is stale: drop this attempt"
+        )
 
 
 def _row(connection: Connection, key: str) -> Row | None:

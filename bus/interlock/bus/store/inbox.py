@@ -88,7 +88,15 @@ def claim(connection: Connection, *, limit: int, until: int, now: int) -> tuple[
         return ()
     (last,) = connection.execute("UPDATE owner SET fence = fence + ? RETURNING fence", (len(rows),)).fetchone()
     claims = tuple(
-        Claim(row["seq"], message_of(row), row["attempts"] + 1, fence, from_micros(until), bool(row["followed"]))
+        Claim(
+            seq=row["seq"],
+            message=message_of(row),
+            attempt=row["attempts"] + 1,
+            fence=fence,
+            lease_until=from_micros(until),
+            followed=bool(row["followed"]),
+            begun=row["fence"] > 0,
+        )
         for fence, row in enumerate(rows, start=last - len(rows) + 1)
     )
     connection.executemany(

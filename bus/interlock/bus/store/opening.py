@@ -41,8 +41,11 @@ def open_reader(address: str | os.PathLike[str], *, agent: str) -> StoreReader:
     """Open a store to look into it, while its agent works or not. Raises as `StoreReader.open` does."""
     if not is_shared(address):
         return StoreReader.open(address)
-    from interlock.bus.store.postgres.address import PostgresAddress  # as above
-    from interlock.bus.store.postgres.reading import PostgresReading
+    try:
+        from interlock.bus.store.postgres.address import PostgresAddress  # as above
+        from interlock.bus.store.postgres.reading import PostgresReading
+    except ModuleNotFoundError as error:
+        raise UsageError(f"a store in PostgreSQL needs {error.name}: install interlock[postgres]") from error
 
     where = PostgresAddress(address_of(address, agent), agent)
     return StoreReader(PostgresReading(where), dialect="postgresql", name=str(where))

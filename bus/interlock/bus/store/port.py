@@ -151,7 +151,14 @@ class Store(Protocol):
         """Return the earliest moment at which a timer, a retry or a postponed message becomes due, or a lease runs out.
 
         A moment that has passed means: look now. Postponed messages count only while they wait, so that one which is
-        being published does not keep everyone awake: whoever publishes asks this first, then `unsent`.
+        being published does not keep everyone awake.
+        """
+        ...
+
+    async def next_unsent_due(self) -> datetime | None:
+        """Return the earliest moment, still to come, at which there may be more for `unsent` to return.
+
+        Whoever publishes asks this first, then `unsent`: what becomes due in between is in the second answer.
         """
         ...
 
@@ -178,12 +185,15 @@ class Store(Protocol):
         """
         ...
 
-    async def settle_effect(self, key: str, *, state: EffectState, result: str | None) -> None:
-        """Record what became of an effect."""
+    async def settle_effect(self, key: str, *, state: EffectState, result: str | None, fence: int) -> None:
+        """Record what became of an effect. Raises LeaseLostError when a later attempt has begun it anew."""
         ...
 
-    async def forget_effect(self, key: str) -> None:
-        """Allow an effect anew that is proven not to have happened. Refused with UsageError for one that is `done`."""
+    async def forget_effect(self, key: str, *, fence: int) -> None:
+        """Allow an effect anew that is proven not to have happened.
+
+        Raises UsageError for one that is `done`, LeaseLostError when a later attempt has begun it anew.
+        """
         ...
 
     async def audit(self, *, conversation_id: str | None = None) -> tuple[AuditRow, ...]:

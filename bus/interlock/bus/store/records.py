@@ -67,6 +67,8 @@ class Claim:
     lease_until: datetime
     followed: bool = True
     """Whether more of its conversation waited behind it when it was claimed; True also where a store cannot tell."""
+    begun: bool = False
+    """Whether it was claimed before, also where that attempt does not count: given back at a stop, or revived."""
 
 
 class InboxState(StrEnum):

@@ -29,6 +29,7 @@ from interlock.bus.store.records import (
     StoreCounts,
     WorkflowRow,
 )
+from interlock.bus.store.text import storable
 from interlock.bus.store.writer import Writer, WriterStatistics
 
 Result = TypeVar("Result")
@@ -61,7 +62,9 @@ class SqlStore:
 
     async def reject(self, body_hash: str, code: str, reason: str) -> None:
         """Remember a refused message; the same body and code again only counts."""
-        await self._run(lambda db, now: inbox.reject(db, body_hash=body_hash, code=code, reason=reason, now=now))
+        await self._run(
+            lambda db, now: inbox.reject(db, body_hash=body_hash, code=code, reason=storable(reason), now=now)
+        )
 
     async def claim(self, *, limit: int, lease: float) -> tuple[Claim, ...]:
         """Lease what is due. When cancelled, what was leased meanwhile is free again once the lease runs out."""
@@ -87,7 +90,9 @@ class SqlStore:
     async def retry(self, claim: Claim, *, not_before: datetime, error: str) -> None:
         """Give the message back for later."""
         due = to_micros(not_before)
-        await self._run(lambda db, now: inbox.retry(db, claim, not_before=due, error=error, now=now), news=True)
+        await self._run(
+            lambda db, now: inbox.retry(db, claim, not_before=due, error=storable(error), now=now), news=True
+        )
 
     async def release(self, claim: Claim) -> None:
         """Give the message back."""
@@ -97,7 +102,7 @@ class SqlStore:
         """Give the message up."""
 
         def bury(db: Connection, now: int) -> None:
-            if inbox.bury(db, claim, error=error, now=now) and commit is not None:
+            if inbox.bury(db, claim, error=storable(error), now=now) and commit is not None:
                 consequences.write(db, commit, now=now)
 
         await self._run(bury, news=True)
@@ -151,16 +156,17 @@ class SqlStore:
         """Let an outgoing message wait."""
         due = to_micros(not_before)
         await self._run(
-            lambda db, _: outbox.postpone(db, message_id=message_id, not_before=due, error=error), news=True
+            lambda db, _: outbox.postpone(db, message_id=message_id, not_before=due, error=storable(error)), news=True
         )
 
     async def abandon(self, message_id: str, *, error: str) -> None:
         """Give an outgoing message up."""
 
         def abandon(db: Connection, now: int) -> None:
-            message = outbox.abandon(db, message_id=message_id, error=error, now=now)
+            text = storable(error)
+            message = outbox.abandon(db, message_id=message_id, error=text, now=now)
             if message is not None:
-                details = {"messageId": message_id, "to": message.receiver, "type": message.type, "error": error}
+                details = {"messageId": message_id, "to": message.receiver, "type": message.type, "error": text}
                 entry = AuditEntry(message.conversation_id, self._agent, "outgoing_abandoned", details)
                 audit.append(db, [entry], now=now)
 
@@ -169,7 +175,10 @@ class SqlStore:
     async def fire_timers(self, now: datetime) -> int:
         """Turn due timers into messages."""
         moment = to_micros(now)
-        return await self._run(lambda db, _: timers.fire(db, agent=self._agent, now=moment), news=True)
+        fired = await self._run(lambda db, _: timers.fire(db, agent=self._agent, now=moment))
+        if fired:
+            await self._run(lambda _db, _now: None, news=True)
+        return fired
 
     async def next_due(self) -> datetime | None:
         """Look ahead."""
@@ -182,6 +191,17 @@ class SqlStore:
                 None if self._replica is None else owner.led_until(db, replica=self._replica),
             )
             return min((moment for moment in moments if moment is not None), default=None)
+
+        moment = await self._run(next_due)
+        return None if moment is None else from_micros(moment)
+
+    async def next_unsent_due(self) -> datetime | None:
+        """Look ahead for who publishes."""
+
+        def next_due(db: Connection, now: int) -> int | None:
+            led = None if self._replica is None else owner.led_until(db, replica=self._replica)
+            moments = (outbox.next_due(db, now=now), led)
+            return min((moment for moment in moments if moment is not None and moment > now), default=None)
 
         moment = await self._run(next_due)
         return None if moment is None else from_micros(moment)
@@ -210,13 +230,16 @@ class SqlStore:
             )
         )
 
-    async def settle_effect(self, key: str, *, state: EffectState, result: str | None) -> None:
+    async def settle_effect(self, key: str, *, state: EffectState, result: str | None, fence: int) -> None:
         """Record an outcome."""
-        await self._run(lambda db, now: effects.settle(db, key=key, state=state, result=result, now=now))
+        text, epoch = None if result is None else storable(result), self._epoch
+        await self._run(
+            lambda db, now: effects.settle(db, key=key, state=state, result=text, fence=fence, epoch=epoch, now=now)
+        )
 
-    async def forget_effect(self, key: str) -> None:
+    async def forget_effect(self, key: str, *, fence: int) -> None:
         """Remove an effect that did not happen."""
-        await self._run(lambda db, _: effects.forget(db, key=key))
+        await self._run(lambda db, _: effects.forget(db, key=key, fence=fence, epoch=self._epoch))
 
     async def audit(self, *, conversation_id: str | None = None) -> tuple[AuditRow, ...]:
         """List the trail; only the whole of it can be verified."""

@@ -60,7 +60,10 @@ def migrate(address: str, *, agent: str, now: int) -> tuple[Revision, ...]:
     runs, StoreUnavailableError when the store cannot be reached.
     """
     if is_shared(address):
-        from interlock.bus.store.postgres.store import migrate_schema  # the driver is an optional dependency
+        try:
+            from interlock.bus.store.postgres.store import migrate_schema  # the driver is an optional dependency
+        except ModuleNotFoundError as error:
+            raise UsageError(f"a store in PostgreSQL needs {error.name}: install interlock[postgres]") from error
 
         return migrate_schema(address_of(address, agent), agent=agent, now=now)
     file = Path(address)
@@ -68,6 +71,7 @@ def migrate(address: str, *, agent: str, now: int) -> tuple[Revision, ...]:
     if file.is_file():
         with _reading(address, agent) as (database, dialect):
             before = missing(applied_steps(database.connection, dialect=dialect), known_revisions())
+    file.parent.mkdir(parents=True, exist_ok=True)
     with closing(own_file(file, agent=agent, now=now)):
         return before
 
@@ -115,6 +119,7 @@ def copy(file: Path, address: str, *, agent: str, now: int) -> int:
     if not file.is_file():
         raise UsageError(f"there is no store {file}: has its agent been started with this state_dir?")
     migrate(address, agent=agent, now=now)
+    file.parent.mkdir(parents=True, exist_ok=True)
     with closing(own_file(file, agent=agent, now=now)) as source, _writing(address, agent) as target:
         held = [table for table in _TABLES if target.connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone()]  # noqa: S608
         if held:

@@ -21,6 +21,7 @@ from asyncpg.prepared_stmt import PreparedStatement
 
 from interlock.bus.store.database import StoreUnavailableError
 from interlock.bus.store.postgres.address import PostgresAddress
+from interlock.protocol.errors import UsageError
 
 Result = TypeVar("Result")
 
@@ -76,6 +77,7 @@ class PostgresDatabase:
         self._read_only = read_only
         self._loop = asyncio.new_event_loop()
         self._session: asyncpg.Connection | None = None
+        self._was_let_in = False
         self._prepared: dict[str, PreparedStatement] = {}
 
     def __repr__(self) -> str:
@@ -142,7 +144,14 @@ class PostgresDatabase:
     async def _connected(self) -> asyncpg.Connection:
         if self._session is None or self._session.is_closed():
             self._prepared.clear()
-            self._session = await self._address.connect(read_only=self._read_only)
+            try:
+                self._session = await self._address.connect(read_only=self._read_only)
+            except UsageError as refused:
+                if not self._was_let_in:
+                    raise
+                # Somebody is changing the login, or restores the database: for those who are at work an outage.
+                raise self._address.unavailable(refused) from refused
+            self._was_let_in = True
         return self._session
 
     async def _execute(self, sql: str, parameters: Sequence[Any]) -> _Answer:
