@@ -28,6 +28,8 @@ from interlock.protocol.messages.task import TaskCancelled
 _log = logging.getLogger(__name__)
 
 _PAUSE = 0.2
+_CONFIRM = 10.0
+"""Seconds until a request that was not confirmed is sent again."""
 _LONGEST_CANCEL = 5.0
 """Seconds for telling the receiver that nobody waits any more."""
 
@@ -127,7 +129,8 @@ class Requests:
         address = await self._address()
         while True:
             try:
-                await self._send(pending.request, reply_to=address, timeout=pending.left_to_send)
+                patience = min(_CONFIRM, pending.left_to_send)
+                await self._send(pending.request, reply_to=address, timeout=patience)
             except UnconfirmedError:
                 if pending.has_ended:
                     return  # whether confirmed or not, it has been answered

@@ -126,7 +126,9 @@ class Publisher:
     async def _attempt(
         self, line: _Line, message: Outgoing, exchanges: tuple[str, ...], deadline: float
     ) -> dict[str, asyncio.Task[object]]:
-        """Publish to every exchange at once and wait for the confirms.
+        """Publish to every exchange at once and wait for the confirms, or for the first refusal.
+
+        A journal whose leader was lost may never confirm: that must not hold up what is known of the message itself.
 
         The publishes run in tasks of their own, because aiormq cancels those that a lost connection leaves behind:
         here that is a result to look at, told apart from a cancellation that somebody asked for.
@@ -146,7 +148,11 @@ class Publisher:
         }
         line.in_flight += 1
         try:
-            await asyncio.wait(confirmations.values(), timeout=max(0.0, deadline - self._clock.monotonic()))
+            await asyncio.wait(
+                confirmations.values(),
+                timeout=max(0.0, deadline - self._clock.monotonic()),
+                return_when=asyncio.FIRST_EXCEPTION,
+            )
         finally:
             for confirmation in confirmations.values():
                 confirmation.cancel()
