@@ -260,7 +260,10 @@ class Transport(Protocol):
         """Return once the broker safely has the message, and its journal the copy.
 
         Any number of publishes may be in flight; order is kept between publishes of one task. Durable on durable
-        transports. Cancelling leaves the outcome unknown. `timeout` is in seconds.
+        transports. Cancelling leaves the outcome unknown.
+
+        `timeout` is how many seconds the confirm may take. Among thousands of publishes one waits for its turn first:
+        as long as others are confirmed, and no longer than `timeout` when none is.
 
         Raises UnroutableError, UnconfirmedError (may have arrived), BrokerUnavailableError, NotPermittedError.
         """

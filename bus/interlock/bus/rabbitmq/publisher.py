@@ -24,6 +24,7 @@ from interlock.bus.clock import Clock
 from interlock.bus.errors import BrokerUnavailableError, NotPermittedError, UnconfirmedError, UnroutableError
 from interlock.bus.rabbitmq.connection import Connection, underlay
 from interlock.bus.rabbitmq.topology import JOURNAL, MESSAGES
+from interlock.bus.rabbitmq.window import Window
 from interlock.bus.transport import Outgoing
 from interlock.protocol.errors import InterlockError, UsageError
 
@@ -71,36 +72,31 @@ class Publisher:
         self._identity = identity
         self._clock = clock
         self._exchanges: tuple[str, ...] = (MESSAGES, JOURNAL) if journal else (MESSAGES,)
-        self._window = anyio.Semaphore(window)
+        self._window = Window(window, clock=clock)
         self._attempts = itertools.count(1)
         self._opening = anyio.Lock()
         self._line: _Line | None = None
 
     async def publish(self, message: Outgoing, *, timeout: float) -> None:
         """See `Transport.publish`."""
-        deadline = self._clock.monotonic() + timeout
-        await self._enter_window(message, timeout)
+        if not await self._window.enter(patience=timeout):
+            raise BrokerUnavailableError(
+                f"message {message.message_id} was not sent: those before it had no confirm for {timeout:g} s"
+            )
+        answered = True
         try:
-            await self._publish(message, deadline, timeout)
+            await self._publish(message, self._clock.monotonic() + timeout, timeout)
+        except (UnconfirmedError, BrokerUnavailableError):
+            answered = False
+            raise
         finally:
-            self._window.release()
+            self._window.leave(moves=answered)
 
     async def aclose(self) -> None:
         """Close the channel. Idempotent."""
         line, self._line = self._line, None
         if line is not None:
             await _close(line)
-
-    async def _enter_window(self, message: Outgoing, timeout: float) -> None:
-        try:
-            self._window.acquire_nowait()
-        except anyio.WouldBlock:
-            with anyio.move_on_after(timeout) as waiting:
-                await self._window.acquire()
-            if waiting.cancelled_caught:
-                raise BrokerUnavailableError(
-                    f"message {message.message_id} was not sent: those before it had no confirm for {timeout:g} s"
-                ) from None
 
     async def _publish(self, message: Outgoing, deadline: float, timeout: float) -> None:
         outstanding: tuple[str, ...] = self._exchanges
