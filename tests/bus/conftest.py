@@ -13,6 +13,7 @@ from bus.harness import AGENTS, ALLOWED, RESTRICTED, Harness
 from interlock.bus.memory import MemoryBroker
 from interlock.bus.private_broker import PrivateBroker, find_server
 from interlock.bus.rabbitmq import ADMIN, RabbitTransport, definitions
+from interlock.bus.rabbitmq.connection import Client
 from interlock.bus.rabbitmq.topology import parking_queue
 from interlock.bus.transport import AgentQueue, Topology, Transport
 
@@ -49,8 +50,9 @@ class RabbitHarness:
 
     name = "rabbitmq"
 
-    def __init__(self, broker: PrivateBroker) -> None:
+    def __init__(self, broker: PrivateBroker, *, client: Client = "tap") -> None:
         self._broker = broker
+        self._client: Client = client
         self._open: list[Transport] = []
         self._declared: set[str] = set()
 
@@ -60,7 +62,9 @@ class RabbitHarness:
         await (await self.connect(ADMIN)).declare(wanted)
 
     async def connect(self, identity: str) -> Transport:
-        transport = await RabbitTransport.connect(self._broker.url(identity), identity=identity, watch=0.5)
+        transport = await RabbitTransport.connect(
+            self._broker.url(identity), identity=identity, watch=0.5, client=self._client
+        )
         self._open.append(transport)
         return transport
 
@@ -94,9 +98,18 @@ async def rabbit(rabbitmq: PrivateBroker) -> AsyncIterator[RabbitHarness]:
     await harness.aclose()
 
 
-@pytest.fixture(params=["memory", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
+@pytest.fixture(
+    params=[
+        "memory",
+        pytest.param("tap", id="rabbitmq", marks=pytest.mark.rabbitmq),
+        pytest.param("aiormq", id="rabbitmq by aiormq alone", marks=pytest.mark.rabbitmq),
+    ]
+)
 async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Harness]:
-    """Each transport in turn."""
-    harness = MemoryHarness() if request.param == "memory" else RabbitHarness(request.getfixturevalue("rabbitmq"))
+    """Each transport in turn, RabbitMQ over both clients."""
+    if request.param == "memory":
+        harness: MemoryHarness | RabbitHarness = MemoryHarness()
+    else:
+        harness = RabbitHarness(request.getfixturevalue("rabbitmq"), client=request.param)
     yield harness
     await harness.aclose()

@@ -50,7 +50,7 @@ async def serve(agents: Sequence[Agent], settings: Settings, *, started: Callabl
         standings: list[Standing] = []
         for agent in agents:
             transport = await RabbitTransport.connect(
-                settings.broker_urls(agent.name), identity=agent.name, clock=clock
+                settings.broker_urls(agent.name), identity=agent.name, clock=clock, client=settings.broker.client
             )
             stack.push_async_callback(transport.aclose)
             await declare_if_permitted(transport, agent, settings=settings.topology)

@@ -64,6 +64,8 @@ class BrokerSettings(_Section):
     password: SecretStr | None = None
     passwords: dict[AgentName, SecretStr] = Field(default_factory=dict[AgentName, SecretStr])
     """By agent, for a process that runs several; goes before `user` and `password`."""
+    client: Literal["tap", "aiormq"] = "tap"
+    """Who moves the messages: the fast path under aio-pika, or aio-pika alone, several times slower."""
     management_url: SecretStr | None = None
     """Of RabbitMQ's management API, e.g. `https://host:15671`, with or without a login; only operators need it."""
     management_token: SecretStr | None = None

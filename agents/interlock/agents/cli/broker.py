@@ -33,7 +33,9 @@ async def connected(settings: Settings, *, identity: str, clock: Clock) -> Async
             "this command needs a broker that other processes are connected to: "
             "give broker_url as amqp://… or amqps://…, the in-memory bus ends where its process ends"
         )
-    transport = await RabbitTransport.connect(urls, identity=identity, clock=clock, timeout=_PATIENCE)
+    transport = await RabbitTransport.connect(
+        urls, identity=identity, clock=clock, timeout=_PATIENCE, client=settings.broker.client
+    )
     try:
         yield transport
     finally:

@@ -7,13 +7,14 @@ channels weakly and re-declares what was lost.
 
 from __future__ import annotations
 
-__all__ = ["CHATTY", "Connection", "underlay"]
+__all__ = ["CHATTY", "Client", "Connection", "underlay"]
 
 import asyncio
 import random
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import aio_pika
@@ -24,10 +25,18 @@ from aio_pika.connection import make_url
 
 from interlock.bus.clock import Clock
 from interlock.bus.errors import BrokerUnavailableError, LoginRefusedError
+from interlock.bus.rabbitmq.channel import Channel
+from interlock.bus.rabbitmq.stock import StockChannel
+from interlock.bus.rabbitmq.tap.channel import TapChannel
+from interlock.bus.rabbitmq.tap.factory import TapFactory
+from interlock.bus.rabbitmq.tap.stream import Stream
 from interlock.protocol.errors import UsageError
 
 CHATTY = ("aio_pika", "aiormq")
 """Loggers that write a traceback for every lost connection: what matters of it is raised, or logged by this package."""
+
+Client: TypeAlias = Literal["tap", "aiormq"]
+"""Who moves the frames of publishing and consuming: the fast path under aio-pika, or aio-pika itself."""
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
@@ -44,7 +53,9 @@ class Connection:
     A broker that froze or was cut off is noticed after about 3 x (`heartbeat` + 1) seconds (aiormq's grace).
     """
 
-    def __init__(self, urls: Sequence[str], *, identity: str, clock: Clock, heartbeat: int = 5) -> None:
+    def __init__(
+        self, urls: Sequence[str], *, identity: str, clock: Clock, heartbeat: int = 5, client: Client = "tap"
+    ) -> None:
         if not urls:
             raise UsageError("no broker URL was given; give at least one, e.g. amqp://host:5672/interlock")
         self._urls = tuple(urls)
@@ -52,9 +63,11 @@ class Connection:
         self._identity = identity
         self._clock = clock
         self._heartbeat = heartbeat
+        self._client: Client = client
         # Agents begin at different nodes, each always at the same one.
         self._next = zlib.crc32(identity.encode()) % len(urls)
         self._live: AbstractConnection | None = None
+        self._stream: Stream | None = None
         self._lock = anyio.Lock()
         self._last_error: Exception | None = None
         self._closed = False
@@ -105,6 +118,15 @@ class Connection:
             f"({_describe(self._last_error)}); is the broker running?"
         ) from self._last_error
 
+    async def hot_channel(self, *, timeout: float, confirms: bool = False) -> Channel:
+        """Open a channel for publishing or consuming, over the client that was chosen; raises as `channel` does."""
+        channel = await self.channel(timeout=timeout, confirms=confirms)
+        raw = await underlay(channel)
+        stream = self._stream
+        if stream is None or stream.is_lost or raw.is_closed:
+            return StockChannel(channel, raw)
+        return TapChannel(stream, channel, raw, frame_max=raw.connection.connection_tune.frame_max)
+
     async def server_properties(self, *, timeout: float) -> tuple[str, str]:
         """Return the product and the version that the broker states; raises as `channel` does."""
         channel = await self.channel(timeout=timeout)
@@ -150,6 +172,9 @@ class Connection:
             client_properties={"connection_name": self._identity},
             heartbeat=self._heartbeat,
         )
+        tap = TapFactory() if self._client == "tap" else None
+        if tap is not None:
+            connection.kwargs["transport_factory"] = tap
         try:
             await connection.connect(timeout=_ATTEMPT_TIMEOUT)
         except _REFUSALS as error:
@@ -165,7 +190,7 @@ class Connection:
         except BaseException:
             await _close(connection)
             raise
-        self._live = connection
+        self._live, self._stream = connection, tap.stream if tap is not None else None
         self._connections += 1
         return True
 

@@ -16,18 +16,16 @@ from contextlib import suppress
 import aiormq
 import anyio
 from aio_pika.abc import AbstractChannel
-from aiormq.abc import DeliveredMessage
 
 from interlock.bus.clock import Clock
 from interlock.bus.errors import BrokerUnavailableError, NotPermittedError
-from interlock.bus.rabbitmq.connection import Connection, underlay
-from interlock.bus.rabbitmq.delivery import RabbitDelivery
+from interlock.bus.rabbitmq.channel import CLOSE_TIMEOUT, Channel, ChannelDelivery
+from interlock.bus.rabbitmq.connection import Connection
 
 Source = Callable[[AbstractChannel], Awaitable[str]]
 """Makes sure that the queue exists, on a fresh channel, and returns its name; runs again after every reconnection."""
 
 _CONNECT_TIMEOUT = 30.0
-_CLOSE_TIMEOUT = 5.0
 _PAUSE = 0.5
 _LOST = (aiormq.exceptions.AMQPError, aiormq.exceptions.ChannelInvalidStateError, OSError)
 
@@ -55,11 +53,9 @@ class Consumer:
         self._prefetch = prefetch
         self._watch = watch
         self._settles = settles
-        self._arrived: deque[RabbitDelivery] = deque()
-        self._changed = asyncio.Event()
-        self._channel: AbstractChannel | None = None
-        self._raw: aiormq.Channel | None = None
-        self._tag = ""
+        self._arrived: deque[ChannelDelivery] = deque()
+        self._change: asyncio.Future[None] | None = None
+        self._channel: Channel | None = None
         self._closed = False
 
     async def start(self) -> None:
@@ -72,9 +68,9 @@ class Consumer:
     def __aiter__(self) -> Consumer:
         return self
 
-    async def __anext__(self) -> RabbitDelivery:
+    async def __anext__(self) -> ChannelDelivery:
         while not self._closed:
-            if self._arrived:
+            while self._arrived:
                 delivery = self._arrived.popleft()
                 if delivery.is_stale:
                     continue
@@ -90,23 +86,28 @@ class Consumer:
     async def aclose(self) -> None:
         """Stop; what was not settled comes again. Idempotent."""
         self._closed = True
-        self._changed.set()
-        raw = self._raw
-        with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True), suppress(*_LOST):
-            # The cancel's answer also tells that every settle before it was written.
-            if raw is not None and not raw.is_closed:
-                await raw.basic_cancel(self._tag)
+        self._tell()
+        channel = self._channel
+        with anyio.move_on_after(CLOSE_TIMEOUT, shield=True), suppress(*_LOST):
+            if channel is not None:
+                await channel.cancel()
         await self._leave()
 
     @property
     def is_subscribed(self) -> bool:
         """Whether the broker is believed to know this consumer."""
-        return self._raw is not None and not self._raw.is_closed and self._tag in self._raw.consumers
+        return self._channel is not None and self._channel.is_consuming
 
     async def _wait_for_change(self) -> None:
-        self._changed.clear()
-        with anyio.move_on_after(self._watch):
-            await self._changed.wait()
+        """Return when something has arrived or ended, or it is time to look; one wake-up serves a whole read."""
+        loop = asyncio.get_running_loop()
+        self._change = loop.create_future()
+        look = loop.call_later(self._watch, self._tell)
+        try:
+            await self._change
+        finally:
+            look.cancel()
+            self._change = None
 
     async def _subscribe_again(self) -> None:
         try:
@@ -116,13 +117,12 @@ class Consumer:
 
     async def _subscribe(self) -> None:
         await self._leave()
-        self._channel = channel = await self._connection.channel(timeout=_CONNECT_TIMEOUT)
+        channel = await self._connection.hot_channel(timeout=_CONNECT_TIMEOUT)
+        self._channel = channel
         try:
-            queue = await self._source(channel)
-            await channel.set_qos(prefetch_count=self._prefetch)
-            self._raw = raw = await underlay(channel)
-            answer = await raw.basic_consume(queue, self._receive)
-            self._tag = answer.consumer_tag or ""
+            queue = await self._source(channel.amqp)
+            await channel.amqp.set_qos(prefetch_count=self._prefetch)
+            await channel.consume(queue, self._receive, on_end=self._tell)
         except aiormq.exceptions.ChannelAccessRefused as error:
             raise NotPermittedError(f"the broker refuses to subscribe: {error}; is it this user's queue?") from error
         except aiormq.exceptions.ChannelNotFoundEntity as error:
@@ -134,14 +134,18 @@ class Consumer:
                 f"the connection was lost while subscribing ({type(error).__name__})"
             ) from error
 
-    async def _receive(self, message: DeliveredMessage) -> None:
-        self._arrived.append(RabbitDelivery(message))
-        self._changed.set()
+    def _receive(self, delivery: ChannelDelivery) -> None:
+        self._arrived.append(delivery)
+        self._tell()
+
+    def _tell(self) -> None:
+        change = self._change
+        if change is not None and not change.done():
+            change.set_result(None)
 
     async def _leave(self) -> None:
         """Close the channel; deliveries of it that were not handed out are the broker's again."""
-        channel, self._channel, self._raw = self._channel, None, None
+        channel, self._channel = self._channel, None
         self._arrived.clear()
         if channel is not None:
-            with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True), suppress(*_LOST):
-                await channel.close()
+            await channel.aclose()

@@ -11,6 +11,7 @@ from typing import Any
 from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
 
+from interlock.bus.rabbitmq.attempts import attempt_of
 from interlock.protocol.errors import UsageError
 
 
@@ -52,11 +53,9 @@ class RabbitDelivery:
 
     @property
     def attempt(self) -> int:
-        # A quorum queue counts returns in this header. What a publisher forges there shows on a first delivery only.
         if not getattr(self._message.delivery, "redelivered", False):
             return 1
-        count = (self._message.header.properties.headers or {}).get("x-delivery-count", 0)
-        return count + 1 if isinstance(count, int) and count > 0 else 1
+        return attempt_of(self._message.header.properties.headers)
 
     @property
     def is_stale(self) -> bool:

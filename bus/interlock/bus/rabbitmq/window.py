@@ -24,13 +24,19 @@ class Window:
     def __repr__(self) -> str:
         return f"Window(free={self._free}, waiting={len(self._waiting)})"
 
+    def enter_at_once(self) -> bool:
+        """Take a place, if one is free."""
+        if not self._free:
+            return False
+        self._free -= 1
+        return True
+
     async def enter(self, *, patience: float) -> bool:
         """Take a place; False when the queue has not moved for `patience` seconds, and none was taken.
 
         However long the queue is, whoever stands in it waits as long as it moves.
         """
-        if self._free:
-            self._free -= 1
+        if self.enter_at_once():
             return True
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)

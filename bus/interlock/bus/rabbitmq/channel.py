@@ -1,0 +1,94 @@
+"""A channel as publisher and consumer use it, whichever client moves its frames; it knows no connection.
+
+There are two: `StockChannel` does everything through aio-pika, `TapChannel` the hot part by itself.
+"""
+
+from __future__ import annotations
+
+__all__ = ["CLOSE_TIMEOUT", "Channel", "ChannelDelivery", "close_channel"]
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+import aiormq
+import anyio
+from aio_pika.abc import AbstractChannel
+
+from interlock.bus.rabbitmq.verdict import Outcome
+from interlock.bus.transport import Delivery, Outgoing
+
+CLOSE_TIMEOUT = 5.0
+"""Seconds for the broker's answer when a channel is closed."""
+
+
+class ChannelDelivery(Delivery, Protocol):
+    """A delivery that can tell whether it is still ours."""
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether its channel is gone, so that the message comes again."""
+        ...
+
+
+class Channel(Protocol):
+    """An open channel that is either published to or consumed from."""
+
+    amqp: AbstractChannel
+    """For declaring and the like."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is gone for good."""
+        ...
+
+    @property
+    def is_consuming(self) -> bool:
+        """Whether the broker is believed to know its consumer."""
+        ...
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits to be written that publishers should wait for `drained`."""
+        ...
+
+    @property
+    def blocked(self) -> str | None:
+        """Why the broker takes no publishes on this connection at the moment, where it has said so."""
+        ...
+
+    async def drained(self) -> None:
+        """Return when there is room again, or none is needed any more."""
+        ...
+
+    def publish(self, message: Outgoing, exchange: str, *, attempt: int, within: float) -> asyncio.Future[Outcome]:
+        """Publish at once, and return what its outcome will be.
+
+        `attempt` distinguishes the attempts of one process at one message. After `within` seconds the outcome is
+        silence. Cancelling the future gives up waiting.
+        """
+        ...
+
+    async def consume(
+        self, queue: str, receive: Callable[[ChannelDelivery], None], *, on_end: Callable[[], None]
+    ) -> None:
+        """Subscribe. `on_end` is called when the subscription ends by itself, as far as the client notices."""
+        ...
+
+    async def cancel(self) -> None:
+        """End the subscription; what was settled before is then known to the broker."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close it within a bound; publishes on the way count as lost."""
+        ...
+
+
+async def close_channel(channel: AbstractChannel) -> None:
+    """Close aio-pika's channel within a bound; one that is lost is closed already."""
+    with (
+        anyio.move_on_after(CLOSE_TIMEOUT, shield=True),
+        suppress(aiormq.exceptions.AMQPError, aiormq.exceptions.ChannelInvalidStateError, OSError),
+    ):
+        await channel.close()

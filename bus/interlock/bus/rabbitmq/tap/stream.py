@@ -1,0 +1,321 @@
+"""One socket's bytes, parted between the hot channels and aio-pika; it knows frames, and nothing of messages.
+
+Each read is split into frames once. Deliveries, returns and confirms of a hot channel are handled here; every other
+byte goes on to the client library unchanged and in order, and its writes push ours out first. So the library keeps the
+handshake, tuning, heartbeats, and the opening and closing of channels.
+"""
+
+from __future__ import annotations
+
+__all__ = ["HotReceiver", "Stream", "TapWriter"]
+
+import asyncio
+from collections.abc import Iterable
+from typing import Protocol
+
+from pamqp import commands
+from pamqp import frame as pamqp_frame
+
+from interlock.bus.rabbitmq.tap import frames
+from interlock.bus.rabbitmq.tap.arrived import ArrivedContent
+from interlock.bus.rabbitmq.tap.frames import BODY, END, FRAME, HEADER, METHOD, OVERHEAD
+
+_LIVENESS = 1.0
+"""Seconds between heartbeats that are shown to aiormq while only hot frames arrive: when it has seen no frame for about
+three heartbeats, it takes the connection for dead."""
+
+_LARGEST_TICK = 256 * 1024
+"""Bytes that are collected in one turn of the event loop before they are handed to the socket."""
+
+_HIGH_WATER = 1024 * 1024
+"""Bytes that the socket may leave in our hands before publishers have to wait."""
+
+
+class HotReceiver(Protocol):
+    """A channel whose frames are handled here."""
+
+    def content(self, arrived: ArrivedContent) -> None:
+        """Take a complete Basic.Deliver or Basic.Return."""
+        ...
+
+    def confirmed(self, tag: int, *, multiple: bool, stored: bool) -> None:
+        """Take a Basic.Ack or Basic.Nack."""
+        ...
+
+    def cancelled(self) -> None:
+        """Take note that the broker has ended the subscription; aiormq takes note as well."""
+        ...
+
+    def closed(self, code: int, reason: str) -> None:
+        """Take note that the broker, or with code 0 we, have closed the channel; aiormq takes note as well."""
+        ...
+
+    def lost(self) -> None:
+        """Take note that the connection is gone."""
+        ...
+
+    def write_settles(self) -> None:
+        """Hand over the acknowledgements that wait for the end of this turn."""
+        ...
+
+
+class _Assembly:
+    """A hot channel with the content that is arriving on it."""
+
+    __slots__ = ("content", "left", "pieces", "receiver")
+
+    def __init__(self, receiver: HotReceiver) -> None:
+        self.receiver = receiver
+        self.content: ArrivedContent | None = None
+        self.left = 0
+        self.pieces: list[bytes] = []
+
+
+class Stream(asyncio.StreamReaderProtocol):
+    """The protocol under one connection of aiormq's."""
+
+    def __init__(self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(reader, loop=loop)
+        self._reader = reader
+        self._running = loop
+        self._transport: asyncio.Transport | None = None
+        self._hot: dict[int, _Assembly] = {}
+        self._chunks: list[bytes] = []
+        self._missing = 0
+        self._passes_all = False
+        self._fed_at = loop.time()
+        self._out: list[bytes] = []
+        self._collected = 0
+        self._settling: list[HotReceiver] = []
+        self._scheduled = False
+        self._is_lost = False
+        self._full: asyncio.Future[None] | None = None
+        self.blocked: str | None = None
+        """Why the broker takes no publishes at the moment, in its words."""
+
+    def __repr__(self) -> str:
+        return f"Stream(hot={sorted(self._hot)}, lost={self._is_lost}, blocked={self.blocked!r})"
+
+    def attach(self, number: int, receiver: HotReceiver) -> None:
+        """Handle this channel's frames from now on; nothing else may publish or consume on it."""
+        self._hot[number] = _Assembly(receiver)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection is gone."""
+        return self._is_lost
+
+    @property
+    def is_full(self) -> bool:
+        """Whether whoever wants to write large amounts should wait for `drained`."""
+        return self._full is not None
+
+    async def drained(self) -> None:
+        """Return when there is room again, or the connection is lost."""
+        if self._full is not None:
+            await asyncio.shield(self._full)
+
+    def write(self, pieces: Iterable[bytes], size: int) -> None:
+        """Write these with the rest of this turn; `size` is about how many bytes they are."""
+        self._out += pieces
+        self._collected += size
+        if self._collected > _LARGEST_TICK:
+            self.flush()
+        elif not self._scheduled:
+            self._scheduled = True
+            self._running.call_soon(self.flush)
+
+    def settle_soon(self, receiver: HotReceiver) -> None:
+        """Ask this receiver for its acknowledgements at the end of this turn."""
+        self._settling.append(receiver)
+        if not self._scheduled:
+            self._scheduled = True
+            self._running.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Hand everything that was collected to the socket."""
+        self._scheduled = False
+        if self._settling:
+            settling, self._settling = self._settling, []
+            for receiver in settling:
+                receiver.write_settles()
+        if self._out:
+            out, self._out = self._out, []
+            self._collected = 0
+            transport = self._transport
+            if transport is not None and not self._is_lost and not transport.is_closing():
+                transport.write(b"".join(out))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.BaseProtocol`."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=_HIGH_WATER)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.BaseProtocol`."""
+        self._is_lost = True
+        self._out.clear()
+        self._settling.clear()
+        self._release()
+        for assembly in self._hot.values():
+            assembly.receiver.lost()
+        self._hot.clear()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """See `asyncio.BaseProtocol`."""
+        super().pause_writing()
+        if self._full is None:
+            self._full = self._running.create_future()
+
+    def resume_writing(self) -> None:
+        """See `asyncio.BaseProtocol`."""
+        super().resume_writing()
+        self._release()
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        if self._passes_all:
+            self._reader.feed_data(data)
+            return
+        if self._chunks:
+            # A frame that comes in many pieces is put together once, when it is complete.
+            self._chunks.append(data)
+            self._missing -= len(data)
+            if self._missing > 0:
+                return
+            data = b"".join(self._chunks)
+            self._chunks.clear()
+        consumed = self._split(data)
+        if self._passes_all:
+            self._reader.feed_data(data[consumed:])
+        elif consumed < len(data):
+            rest = data[consumed:]
+            self._chunks.append(rest)
+            self._missing = (FRAME.unpack_from(rest)[2] + OVERHEAD if len(rest) >= FRAME.size else OVERHEAD) - len(rest)
+
+    def _split(self, data: bytes) -> int:
+        """Handle the complete frames in these bytes, and return where they end."""
+        unpack, hot, handle = FRAME.unpack_from, self._hot, self._handle
+        position, cold_from, size_of_all, took = 0, 0, len(data), False
+        while size_of_all - position >= OVERHEAD:
+            kind, number, size = unpack(data, position)
+            if kind > OVERHEAD:  # no frame: a protocol header, or not AMQP at all
+                self._passes_all = True
+                break
+            following = position + size + OVERHEAD
+            if following > size_of_all:
+                break
+            if data[following - 1] != END:  # aiormq will say what is wrong with it
+                self._passes_all = True
+                break
+            assembly = hot.get(number)
+            if assembly is not None:
+                if handle(assembly, number, kind, data, position + FRAME.size, following - 1):
+                    took = True
+                    if cold_from < position:
+                        self._reader.feed_data(data[cold_from:position])
+                    cold_from = following
+            elif number == 0 and kind == METHOD:
+                self._look_at(data[position:following])
+            position = following
+        if cold_from < position:
+            self._reader.feed_data(data[cold_from:position])
+        elif took:
+            self._stay_alive()
+        return position
+
+    def _handle(self, assembly: _Assembly, number: int, kind: int, data: bytes, start: int, end: int) -> bool:
+        """Handle one frame of a hot channel; False leaves it to aiormq, which may have been shown it as well."""
+        if kind == METHOD:
+            method = int.from_bytes(data[start : start + 4], "big")
+            if method == frames.DELIVER or method == frames.RETURN:
+                assembly.content = ArrivedContent(data[start:end])
+            elif method == frames.ACK or method == frames.NACK:
+                tag, flags = int.from_bytes(data[start + 4 : start + 12], "big"), data[start + 12]
+                assembly.receiver.confirmed(tag, multiple=bool(flags & 1), stored=method == frames.ACK)
+            else:
+                self._tell(assembly, number, method, data[start - FRAME.size : end + 1])
+                return False
+            return True
+        content = assembly.content
+        if content is None:
+            return False
+        if kind == HEADER:
+            assembly.left = content.begin(data[start:end])
+        elif kind == BODY:
+            piece = data[start:end]
+            assembly.left -= len(piece)
+            if assembly.left <= 0 and not assembly.pieces:
+                content.body = piece
+            else:
+                assembly.pieces.append(piece)
+        else:
+            return False
+        if assembly.left <= 0:
+            assembly.content = None
+            if assembly.pieces:
+                content.body = b"".join(assembly.pieces)
+                assembly.pieces.clear()
+            assembly.receiver.content(content)
+        return True
+
+    def _tell(self, assembly: _Assembly, number: int, method: int, frame: bytes) -> None:
+        """Tell a hot channel of what concerns its life."""
+        if method == frames.CHANNEL_CLOSE:
+            closing = pamqp_frame.unmarshal(frame)[2]
+            assert isinstance(closing, commands.Channel.Close)
+            del self._hot[number]
+            assembly.receiver.closed(closing.reply_code or 0, closing.reply_text)
+        elif method == frames.CHANNEL_CLOSE_OK:
+            del self._hot[number]
+            assembly.receiver.closed(0, "")
+        elif method == frames.CANCEL:
+            assembly.receiver.cancelled()
+
+    def _look_at(self, frame: bytes) -> None:
+        """Take note of what concerns the connection as a whole."""
+        method = int.from_bytes(frame[FRAME.size : FRAME.size + 4], "big")
+        if method == frames.CONNECTION_BLOCKED:
+            blocked = pamqp_frame.unmarshal(frame)[2]
+            assert isinstance(blocked, commands.Connection.Blocked)
+            self.blocked = blocked.reason or "it does not say why"
+        elif method == frames.CONNECTION_UNBLOCKED:
+            self.blocked = None
+
+    def _stay_alive(self) -> None:
+        now = self._running.time()
+        if now - self._fed_at > _LIVENESS:
+            self._fed_at = now
+            self._reader.feed_data(frames.HEARTBEAT)
+
+    def _release(self) -> None:
+        full, self._full = self._full, None
+        if full is not None and not full.done():
+            full.set_result(None)
+
+
+class TapWriter(asyncio.StreamWriter):
+    """What aiormq writes to: its bytes follow those that were written before them."""
+
+    def __init__(
+        self,
+        transport: asyncio.WriteTransport,
+        stream: Stream,
+        reader: asyncio.StreamReader,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        super().__init__(transport, stream, reader, loop)
+        self._stream = stream
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """See `asyncio.StreamWriter`."""
+        self._stream.flush()
+        super().write(data)
+
+    def writelines(self, data: Iterable[bytes | bytearray | memoryview]) -> None:
+        """See `asyncio.StreamWriter`."""
+        self._stream.flush()
+        super().writelines(data)
