@@ -97,6 +97,11 @@ class Runtime:
         self._intake.stop()
         self._worker.stop()
 
+    def wake(self) -> None:
+        """Say that somebody beside it has written to its store: messages to send, or to work on."""
+        self._relay.wake()
+        self._worker.wake()
+
     async def run(self, *, ready: anyio.Event | None = None) -> None:
         """Work until `stop()` or cancellation. `ready` is set once messages are being taken in.
 
