@@ -7,7 +7,6 @@ from __future__ import annotations
 
 __all__ = ["OFF", "Operation", "Telemetry", "current"]
 
-from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Any, Self
@@ -82,7 +81,7 @@ class Telemetry:
         """Return the root of a conversation's trace, for whoever begins it and sees it end."""
         if self.tracing is None:
             return _NOTHING
-        attributes = {"messaging.message.conversation_id": conversation_id}
+        attributes: dict[str, AttributeValue] = {"messaging.message.conversation_id": conversation_id}
         return _Work(self, name, SpanKind.INTERNAL, attributes, own=self.tracing.root(conversation_id))
 
     def sending(self, message: OutboxMessage | Outgoing, *, attempt: int) -> Operation:
@@ -101,9 +100,10 @@ class Telemetry:
         parent = None
         traced = self.tracing if _is_traced(self, envelope) else None
         if traced is not None:
-            attributes = _incoming(self, "process", envelope)
-            attributes["interlock.attempt"] = attempt
             parent = traced.parent(envelope.traceparent, envelope.conversation_id)
+            if traced.spans.records(parent):
+                attributes = _incoming(self, "process", envelope)
+                attributes["interlock.attempt"] = attempt
         return _Processing(self, envelope.type, attributes, parent, traced=traced is not None)
 
     def calling(self, system: str, operation: str) -> Operation:
@@ -150,7 +150,7 @@ class _Work(Operation):
         telemetry: Telemetry,
         name: str,
         kind: SpanKind,
-        attributes: Mapping[str, AttributeValue],
+        attributes: dict[str, AttributeValue],
         *,
         parent: SpanContext | None = None,
         own: SpanContext | None = None,
@@ -217,7 +217,7 @@ class _Processing(_Work):
         self,
         telemetry: Telemetry,
         type: str,  # noqa: A002 - the wire's word
-        attributes: Mapping[str, AttributeValue],
+        attributes: dict[str, AttributeValue],
         parent: SpanContext | None,
         *,
         traced: bool,
@@ -239,7 +239,10 @@ class _Calling(_Work):
 
     def __init__(self, telemetry: Telemetry, system: str, operation: str) -> None:
         parent = trace.get_current_span().get_span_context()
-        attributes = {"interlock.outside.system": system, "interlock.outside.operation": operation}
+        attributes: dict[str, AttributeValue] = {
+            "interlock.outside.system": system,
+            "interlock.outside.operation": operation,
+        }
         super().__init__(telemetry, f"{system} {operation}", SpanKind.CLIENT, attributes, parent=parent)
         self._system = system
         self._operation = operation
@@ -271,14 +274,14 @@ class _Receiving(_Work):
         self._type = envelope.type
         if tracing is None or not _is_traced(telemetry, envelope):
             return
-        attributes = _incoming(telemetry, "receive", envelope)
-        attributes["messaging.message.body.size"] = len(self._delivery.body)
-        if self._delivery.attempt > 1:
-            attributes["interlock.delivery.attempt"] = self._delivery.attempt
-        parent: SpanContext | None = tracing.parent(envelope.traceparent, envelope.conversation_id)
-        own = None
-        if begins:
-            parent, own = None, parent
+        context = tracing.parent(envelope.traceparent, envelope.conversation_id)
+        attributes: dict[str, AttributeValue] = {}
+        if tracing.spans.records(context):
+            attributes = _incoming(telemetry, "receive", envelope)
+            attributes["messaging.message.body.size"] = len(self._delivery.body)
+            if self._delivery.attempt > 1:
+                attributes["interlock.delivery.attempt"] = self._delivery.attempt
+        parent, own = (None, context) if begins else (context, None)
         self._span = tracing.start(
             f"receive {envelope.type}", kind=self._kind, parent=parent, attributes=attributes, at=self._since, own=own
         )
@@ -306,16 +309,18 @@ class _Sending(_Work):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         telemetry, message = self._telemetry, self._message
-        if telemetry.tracing is not None and message.traceparent is not None:
+        tracing = telemetry.tracing
+        if tracing is not None and message.traceparent is not None:
             carried = trace_context.parse(message.traceparent)
-            self._span = telemetry.tracing.start(
-                self._name,
-                kind=self._kind,
-                parent=telemetry.tracing.writer(carried, message.message_id),
-                attributes={**_outgoing(telemetry, message), "interlock.attempt": self._attempt},
-                at=self._since,
-                own=carried if (error or self._error) is None else None,
-            )
+            if tracing.spans.records(carried):
+                self._span = tracing.start(
+                    self._name,
+                    kind=self._kind,
+                    parent=tracing.writer(carried, message.message_id),
+                    attributes=_outgoing(telemetry, message, self._attempt),
+                    at=self._since,
+                    own=carried if (error or self._error) is None else None,
+                )
         super().__exit__(kind, error, trace)
 
     def _measure(self, seconds: float, error: str | None) -> None:
@@ -346,7 +351,7 @@ def _incoming(telemetry: Telemetry, operation: str, envelope: Envelope[Message])
     return attributes
 
 
-def _outgoing(telemetry: Telemetry, message: OutboxMessage | Outgoing) -> dict[str, AttributeValue]:
+def _outgoing(telemetry: Telemetry, message: OutboxMessage | Outgoing, attempt: int) -> dict[str, AttributeValue]:
     key = f"{message.reply_to or message.receiver}.{message.type}"
     attributes: dict[str, AttributeValue] = {
         "messaging.system": telemetry.system,
@@ -359,6 +364,7 @@ def _outgoing(telemetry: Telemetry, message: OutboxMessage | Outgoing) -> dict[s
         "messaging.message.body.size": len(message.body),
         "interlock.message.type": message.type,
         "interlock.receiver": message.receiver,
+        "interlock.attempt": attempt,
     }
     if message.causation_id is not None:
         attributes["interlock.causation_id"] = message.causation_id

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["Tracing", "describe"]
+__all__ = ["Spans", "TracerSpans", "Tracing", "describe", "nanos"]
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from opentelemetry.context import Context
 from opentelemetry.trace import (
@@ -27,15 +28,81 @@ from interlock.protocol.errors import InterlockError
 _LONGEST = 300
 
 
+class Spans(Protocol):
+    """What starts spans."""
+
+    @property
+    def takes_ids(self) -> bool:
+        """Whether a span can be given ids that were computed beforehand."""
+        ...
+
+    def records(self, context: SpanContext) -> bool:
+        """Whether a span in this context can come to anything; if not, nobody needs to describe it."""
+        ...
+
+    def start(
+        self,
+        name: str,
+        *,
+        kind: SpanKind,
+        parent: SpanContext | None,
+        attributes: dict[str, AttributeValue],
+        start_time: int,
+        own: SpanContext | None,
+    ) -> Span:
+        """Start a span at a moment in nanoseconds since 1970; `attributes` are its own from now on."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class Tracing:
-    """Starts spans. Whether spans can be given ids that were computed beforehand depends on whose tracer this is."""
+class TracerSpans:
+    """Spans of somebody's tracer, whose sampler decides about each."""
 
     tracer: Tracer
+    force: Callable[[SpanContext | None], object] | None = None
+    """Has the spans of this task take these ids, until called with None; without it the tracer chooses ids itself."""
+
+    @property
+    def takes_ids(self) -> bool:
+        """Whether its ids can be chosen."""
+        return self.force is not None
+
+    def records(self, context: SpanContext) -> bool:  # noqa: ARG002 - the port's signature
+        """Its sampler may want to see the attributes."""
+        return True
+
+    def start(
+        self,
+        name: str,
+        *,
+        kind: SpanKind,
+        parent: SpanContext | None,
+        attributes: dict[str, AttributeValue],
+        start_time: int,
+        own: SpanContext | None,
+    ) -> Span:
+        """Start a span."""
+        context = Context() if parent is None else set_span_in_context(NonRecordingSpan(parent))
+        if own is None or self.force is None:
+            return self.tracer.start_span(
+                name, context=context, kind=kind, attributes=attributes, start_time=start_time
+            )
+        self.force(own)
+        try:
+            return self.tracer.start_span(
+                name, context=context, kind=kind, attributes=attributes, start_time=start_time
+            )
+        finally:
+            self.force(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Tracing:
+    """Where each span of an agent stands in the trace of its conversation."""
+
+    spans: Spans
     sampled: Callable[[int], bool] = lambda _: True
     """Whether a trace with this id is kept, where no message has said so yet."""
-    force: Callable[[SpanContext | None], None] | None = None
-    """Has the spans of this task take these ids, until called with None; without it the tracer chooses ids itself."""
 
     def parent(self, traceparent: str | None, conversation_id: str) -> SpanContext:
         """Return what a message's spans continue: its own context, or the root of its conversation."""
@@ -50,11 +117,11 @@ class Tracing:
 
     def creation(self, writer: SpanContext, message_id: str) -> SpanContext:
         """Return the context that a message carries, from that of the span which writes it."""
-        return writer if self.force is None else trace_context.hop(writer, message_id)
+        return trace_context.hop(writer, message_id) if self.spans.takes_ids else writer
 
     def writer(self, creation: SpanContext, message_id: str) -> SpanContext:
         """Return the context of the span that wrote a message, from the one that it carries."""
-        return creation if self.force is None else trace_context.hop(creation, message_id)
+        return trace_context.hop(creation, message_id) if self.spans.takes_ids else creation
 
     def start(
         self,
@@ -62,19 +129,12 @@ class Tracing:
         *,
         kind: SpanKind,
         parent: SpanContext | None,
-        attributes: Mapping[str, AttributeValue],
+        attributes: dict[str, AttributeValue],
         at: datetime,
         own: SpanContext | None = None,
     ) -> Span:
         """Start a span at a moment; `own` are the ids that it must have, where they can be given."""
-        context = Context() if parent is None else set_span_in_context(NonRecordingSpan(parent))
-        if own is None or self.force is None:
-            return self.tracer.start_span(name, context=context, kind=kind, attributes=attributes, start_time=nanos(at))
-        self.force(own)
-        try:
-            return self.tracer.start_span(name, context=context, kind=kind, attributes=attributes, start_time=nanos(at))
-        finally:
-            self.force(None)
+        return self.spans.start(name, kind=kind, parent=parent, attributes=attributes, start_time=nanos(at), own=own)
 
     def end(self, span: Span, *, at: datetime, error: BaseException | None) -> None:
         """End a span; an error is told by its kind, and by its text where that is one of ours, which hold no secret."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -31,9 +32,11 @@ def library() -> Agent:
 
 
 @asynccontextmanager
-async def traced(place: Workplace, file: Path, *, ratio: float = 1.0) -> AsyncGenerator[None]:
+async def traced(
+    place: Workplace, file: Path, *, ratio: float = 1.0, spans: Literal["late", "sdk"] = "late"
+) -> AsyncGenerator[None]:
     """Run the place's agent with its spans written to a file."""
-    settings = TelemetrySettings(traces=str(file), sample_ratio=ratio)
+    settings = TelemetrySettings(traces=str(file), sample_ratio=ratio, spans=spans)
     async with (
         open_telemetry(settings, agent=AGENT, version="1.2.3", system="memory", clock=place.clock) as opened,
         place.running(telemetry=opened.telemetry),
@@ -46,7 +49,10 @@ def named(spans: tuple[Span, ...], name: str) -> Span:
     return found
 
 
-async def test_receiving_processing_and_sending_hang_together(library: Agent, tmp_path: Path) -> None:
+@pytest.mark.parametrize("spans", ["late", "sdk"])
+async def test_receiving_processing_and_sending_hang_together(
+    spans: Literal["late", "sdk"], library: Agent, tmp_path: Path
+) -> None:
     @library.on
     async def answer(question: Question, context: Context) -> Answer:
         with calling("shelf", "look") as call:
@@ -59,21 +65,21 @@ async def test_receiving_processing_and_sending_hang_together(library: Agent, tm
             return
 
     file, conversation = tmp_path / "trace.jsonl", new_id()
-    async with workplace(library, tmp_path) as place, traced(place, file):
+    async with workplace(library, tmp_path) as place, traced(place, file, spans=spans):
         asked = await place.say(Question(text="hello"), conversation_id=conversation)
         await place.until(lambda: place.told)
 
-    spans = read_trace(file)
+    seen = read_trace(file)
     (told,) = place.told
-    receive, process = named(spans, "receive question"), named(spans, "process question")
-    send, effect = named(spans, "send answer"), named(spans, "effect stamp")
-    assert {span.trace_id for span in spans} == {conversation.replace("-", "")}
-    assert {span.service for span in spans} == {AGENT}
+    receive, process = named(seen, "receive question"), named(seen, "process question")
+    send, effect = named(seen, "send answer"), named(seen, "effect stamp")
+    assert {span.trace_id for span in seen} == {conversation.replace("-", "")}
+    assert {span.service for span in seen} == {AGENT}
     assert receive.parent_id is None, "nobody before this agent has traced: its span is the root"
     assert process.parent_id == receive.span_id
-    assert named(spans, "shelf look").parent_id == process.span_id
+    assert named(seen, "shelf look").parent_id == process.span_id
     assert effect.parent_id == process.span_id
-    assert named(spans, "shelf stamp").parent_id == effect.span_id
+    assert named(seen, "shelf stamp").parent_id == effect.span_id
     assert send.parent_id == process.span_id
     assert told.traceparent == f"00-{send.trace_id}-{send.span_id}-01"
     assert [receive.kind, process.kind, send.kind] == ["CLIENT", "CONSUMER", "PRODUCER"]
@@ -99,7 +105,10 @@ async def test_the_sender_s_trace_is_continued(library: Agent, tmp_path: Path) -
     assert named(spans, "process question").parent_id == "00f067aa0ba902b7"
 
 
-async def test_every_attempt_is_a_span_and_errors_are_told_without_their_text(library: Agent, tmp_path: Path) -> None:
+@pytest.mark.parametrize("spans", ["late", "sdk"])
+async def test_every_attempt_is_a_span_and_errors_are_told_without_their_text(
+    spans: Literal["late", "sdk"], library: Agent, tmp_path: Path
+) -> None:
     @library.on
     async def answer(_: Question, context: Context) -> Answer:
         if context.attempt == 1:
@@ -109,21 +118,24 @@ async def test_every_attempt_is_a_span_and_errors_are_told_without_their_text(li
         raise PermanentError("there is no such book")
 
     file = tmp_path / "trace.jsonl"
-    async with workplace(library, tmp_path) as place, traced(place, file):
+    async with workplace(library, tmp_path) as place, traced(place, file, spans=spans):
         await place.say(Question(text="hello"))
         await place.until(lambda: place.told)
 
-    spans = read_trace(file)
-    attempts = [span for span in spans if span.name == "process question"]
+    seen = read_trace(file)
+    attempts = [span for span in seen if span.name == "process question"]
     assert [span.attributes["interlock.attempt"] for span in attempts] == [1, 2, 3]
     assert [span.attributes["error.type"] for span in attempts] == ["TransientError", "RuntimeError", "PermanentError"]
     assert all(span.is_error for span in attempts)
     assert "hunter2" not in file.read_text()
     assert isinstance(place.told[0].payload, TaskFailed)
-    assert named(spans, "send task_failed").parent_id == attempts[-1].span_id
+    assert named(seen, "send task_failed").parent_id == attempts[-1].span_id
 
 
-async def test_a_timer_continues_its_conversation_after_a_restart(library: Agent, tmp_path: Path) -> None:
+@pytest.mark.parametrize("spans", ["late", "sdk"])
+async def test_a_timer_continues_its_conversation_after_a_restart(
+    spans: Literal["late", "sdk"], library: Agent, tmp_path: Path
+) -> None:
     woken: list[str] = []
 
     @library.on
@@ -136,18 +148,18 @@ async def test_a_timer_continues_its_conversation_after_a_restart(library: Agent
     library.handle_timer("due", wake)
     file, conversation = tmp_path / "trace.jsonl", new_id()
     async with workplace(library, tmp_path) as place:
-        async with traced(place, file):
+        async with traced(place, file, spans=spans):
             await place.say(Question(text="hello"), conversation_id=conversation)
             await place.until(lambda: place.told)
         store = await place.open_store()
         due = place.clock.now() + timedelta(milliseconds=1)
         await store.commit(Commit(set_timers=(TimerRow(conversation, "due", due),)))
         await store.aclose()
-        async with traced(place, file):
+        async with traced(place, file, spans=spans):
             await eventually(lambda: bool(woken))
 
-    spans = read_trace(file)
-    timer, root = named(spans, "process timer"), named(spans, "receive question")
+    seen = read_trace(file)
+    timer, root = named(seen, "process timer"), named(seen, "receive question")
     assert timer.trace_id == root.trace_id == conversation.replace("-", "")
     assert timer.parent_id == root.span_id
 
@@ -170,13 +182,16 @@ async def test_announcements_begin_no_trace(library: Agent, tmp_path: Path) -> N
     assert read_trace(file) == ()
 
 
-async def test_what_is_not_sampled_is_traced_by_nobody_downstream(library: Agent, tmp_path: Path) -> None:
+@pytest.mark.parametrize("spans", ["late", "sdk"])
+async def test_what_is_not_sampled_is_traced_by_nobody_downstream(
+    spans: Literal["late", "sdk"], library: Agent, tmp_path: Path
+) -> None:
     @library.on
     async def answer(question: Question, _: Context) -> Answer:
         return Answer(text=question.text)
 
     file = tmp_path / "trace.jsonl"
-    async with workplace(library, tmp_path) as place, traced(place, file, ratio=0.0):
+    async with workplace(library, tmp_path) as place, traced(place, file, ratio=0.0, spans=spans):
         await place.say(Question(text="hello"))
         await place.until(lambda: place.told)
 

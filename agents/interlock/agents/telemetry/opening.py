@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = ["Opened", "open_telemetry"]
 
 import contextlib
+import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -25,14 +26,17 @@ from interlock.agents.telemetry.trace_file import TraceFileWriter, to_line
 from interlock.bus.clock import Clock
 from interlock.bus.meters import Meters
 from interlock.bus.telemetry import Telemetry
-from interlock.bus.tracing import Tracing
+from interlock.bus.tracing import TracerSpans, Tracing
 from interlock.protocol.errors import UsageError
 from interlock.protocol.ids import new_id
 
 if TYPE_CHECKING:  # an extra, which is imported only when something is on
     from opentelemetry.sdk.metrics.export import InMemoryMetricReader
     from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import SpanProcessor
+    from opentelemetry.sdk.trace.sampling import Sampler
 
+_SCOPE = "interlock"
 _FLUSH = 5.0
 """Seconds for handing over what is left when the process ends."""
 
@@ -88,7 +92,7 @@ def _open(
         }
         resource = Resource.create({**attributes, **settings.resource})
         if settings.traces != "off":
-            tracing = _tracing(settings, resource, ends)
+            tracing = _tracing(settings, resource, ends, clock=clock)
         if settings.metrics != "off":
             meters, reader = _meters(settings, resource, ends, system=system)
     except ImportError as error:
@@ -96,27 +100,33 @@ def _open(
     return Opened(Telemetry(agent, clock=clock, system=system, tracing=tracing, meters=meters), reader)
 
 
-def _tracing(settings: TelemetrySettings, resource: Resource, ends: list[Callable[[], object]]) -> Tracing:
-    from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
-    from opentelemetry.sdk.trace.export import (
-        BatchSpanProcessor,
-        SimpleSpanProcessor,
-        SpanExporter,
-        SpanExportResult,
-    )
-    from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-    from opentelemetry.sdk.trace.sampling import Decision, ParentBased, TraceIdRatioBased
+def _tracing(
+    settings: TelemetrySettings, resource: Resource, ends: list[Callable[[], object]], *, clock: Clock
+) -> Tracing:
+    from opentelemetry.sdk.trace.sampling import Decision, TraceIdRatioBased
 
-    class ChosenIds(RandomIdGenerator):
-        """Random ids, but for the span whose ids follow from its message or conversation."""
+    from interlock.agents.telemetry.late_spans import LateSpans
 
-        def generate_span_id(self) -> int:
-            chosen = _forced.get()
-            return super().generate_span_id() if chosen is None else chosen.span_id
+    ratio = TraceIdRatioBased(settings.sample_ratio)
 
-        def generate_trace_id(self) -> int:
-            chosen = _forced.get()
-            return super().generate_trace_id() if chosen is None else chosen.trace_id
+    def sampled(trace_id: int) -> bool:
+        return ratio.should_sample(None, trace_id, "").decision is Decision.RECORD_AND_SAMPLE
+
+    processor = _processor(settings)
+    if settings.spans == "sdk" or _is_disabled():
+        return Tracing(_sdk_spans(processor, ratio, resource, ends), sampled=sampled)
+    ends.append(processor.shutdown)
+    return Tracing(LateSpans(processor, resource=resource, scope=_SCOPE, clock=clock), sampled=sampled)
+
+
+def _is_disabled() -> bool:
+    """Return what the SDK's tracers would do, too: then they start nothing."""
+    return os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+
+
+def _processor(settings: TelemetrySettings) -> SpanProcessor:
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
 
     class FileExporter(SpanExporter):
         """Appends each span at once: what a killed process did until then is in the file."""
@@ -132,28 +142,41 @@ def _tracing(settings: TelemetrySettings, resource: Resource, ends: list[Callabl
         def shutdown(self) -> None:
             self._writer.close()
 
-    processor: SpanProcessor
     if settings.traces == "otlp" or settings.traces.startswith(("http://", "https://")):
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-        processor = BatchSpanProcessor(OTLPSpanExporter(endpoint=_endpoint(settings.traces, "v1/traces")))
-    else:
-        processor = SimpleSpanProcessor(FileExporter(Path(settings.traces)))
-    ratio = TraceIdRatioBased(settings.sample_ratio)
+        return BatchSpanProcessor(OTLPSpanExporter(endpoint=_endpoint(settings.traces, "v1/traces")))
+    return SimpleSpanProcessor(FileExporter(Path(settings.traces)))
+
+
+def _sdk_spans(
+    processor: SpanProcessor, ratio: Sampler, resource: Resource, ends: list[Callable[[], object]]
+) -> TracerSpans:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+    from opentelemetry.sdk.trace.sampling import ParentBased
+
+    class ChosenIds(RandomIdGenerator):
+        """Random ids, but for the span whose ids follow from its message or conversation."""
+
+        def generate_span_id(self) -> int:
+            chosen = _forced.get()
+            return super().generate_span_id() if chosen is None else chosen.span_id
+
+        def generate_trace_id(self) -> int:
+            chosen = _forced.get()
+            return super().generate_trace_id() if chosen is None else chosen.trace_id
+
+        def is_trace_id_random(self) -> bool:
+            """A conversation's id may be derived from a ticket's."""
+            return False
+
     provider = TracerProvider(
         sampler=ParentBased(ratio), resource=resource, shutdown_on_exit=False, id_generator=ChosenIds()
     )
     provider.add_span_processor(processor)
     ends.append(provider.shutdown)
-
-    def sampled(trace_id: int) -> bool:
-        return ratio.should_sample(None, trace_id, "").decision is Decision.RECORD_AND_SAMPLE
-
-    return Tracing(provider.get_tracer("interlock"), sampled=sampled, force=_force)
-
-
-def _force(context: SpanContext | None) -> None:
-    _forced.set(context)
+    return TracerSpans(provider.get_tracer(_SCOPE), force=_forced.set)
 
 
 def _meters(
@@ -177,7 +200,7 @@ def _meters(
             provider.shutdown(timeout_millis=_FLUSH * 1000)
 
     ends.append(end)
-    return Meters(provider.get_meter("interlock"), system=system), scraped
+    return Meters(provider.get_meter(_SCOPE), system=system), scraped
 
 
 def _endpoint(setting: str, path: str) -> str | None:

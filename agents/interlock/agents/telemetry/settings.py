@@ -45,6 +45,9 @@ class TelemetrySettings(_Section):
     """`off`; `prometheus`, at `/metrics` of the health endpoint; `otlp`; or an OTLP/HTTP endpoint's URL."""
     sample_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
     """Which part of the conversations is traced, each as a whole: every agent decides alike."""
+    spans: Literal["late", "sdk"] = "late"
+    """`late`: spans of our own, which OpenTelemetry's SDK hears of when they end; `sdk`: its own, at three times the
+    price."""
     resource: dict[str, str] = Field(default_factory=dict[str, str])
     """Attributes of everything that is told, e.g. `deployment.environment.name`."""
 

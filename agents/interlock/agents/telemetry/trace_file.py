@@ -89,6 +89,15 @@ def to_line(span: ReadableSpan) -> str:
             {"timeUnixNano": str(event.timestamp), "name": event.name, "attributes": _pairs(event.attributes or {})}
             for event in span.events
         ]
+    if span.links:
+        document["links"] = [
+            {
+                "traceId": f"{link.context.trace_id:032x}",
+                "spanId": f"{link.context.span_id:016x}",
+                "attributes": _pairs(link.attributes or {}),
+            }
+            for link in span.links
+        ]
     document["status"] = {
         "code": _STATUSES.index(status.status_code.name),
         **({"message": status.description} if status.description else {}),
