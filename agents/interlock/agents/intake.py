@@ -11,6 +11,7 @@ import anyio
 from interlock.agents.agent import Agent
 from interlock.agents.patience import Patience
 from interlock.agents.refusal import Refusal
+from interlock.agents.telemetry.beginnings import Beginnings
 from interlock.bus.acceptance import accept
 from interlock.bus.clock import Clock
 from interlock.bus.errors import BrokerUnavailableError
@@ -46,6 +47,7 @@ class Intake:
         self._clock = clock
         self._patience = patience
         self._telemetry = telemetry
+        self._beginnings = Beginnings(store, patience=patience, telemetry=telemetry)
         self._refusal = Refusal(agent.name, store=store, clock=clock, patience=patience)
         self._window = anyio.Semaphore(window)
         self._reading = anyio.CancelScope()
@@ -87,7 +89,7 @@ class Intake:
     ) -> None:
         try:
             envelope = self._admitted(delivery)
-            receiving.concerns(envelope, begins=await self._begins(delivery, envelope))
+            receiving.concerns(envelope, begins=await self._beginnings.at(delivery, envelope))
             with about(self._agent.name, envelope.conversation_id, envelope.id, envelope.type):
                 receipt = await self._patience.insist(self._store.receive, self._row(delivery, envelope))
                 receiving.note("interlock.receipt", receipt)
@@ -103,15 +105,6 @@ class Intake:
             self._count_rejection(error.code)
             await self._refusal.refuse(delivery, error)
             told()
-
-    async def _begins(self, delivery: Delivery, envelope: Envelope[Message]) -> bool:
-        """Return whether a trace begins here: nobody before has traced, and it is no person's word in a workflow."""
-        if self._telemetry.tracing is None:
-            return False
-        # Asked for every message: they all take the same steps, so that none overtakes another into the inbox.
-        workflow = await self._patience.insist(self._store.workflow, envelope.conversation_id)
-        is_first = envelope.traceparent is None and envelope.causation_id is None and delivery.attempt == 1
-        return is_first and workflow is None
 
     def _count_rejection(self, code: str) -> None:
         if self._telemetry.meters is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 __all__ = ["OFF", "Operation", "Telemetry", "current"]
 
 from contextvars import ContextVar, Token
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,7 +21,7 @@ from interlock.bus import trace_context
 from interlock.bus.clock import Clock, SystemClock
 from interlock.bus.meters import Meters
 from interlock.bus.store.records import OutboxMessage
-from interlock.bus.tracing import Tracing, describe
+from interlock.bus.tracing import Tracing, describe, end
 from interlock.bus.transport import Delivery, Outgoing
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.message import ALL, Message
@@ -82,7 +83,7 @@ class Telemetry:
         if self.tracing is None:
             return _NOTHING
         attributes: dict[str, AttributeValue] = {"messaging.message.conversation_id": conversation_id}
-        return _Work(self, name, SpanKind.INTERNAL, attributes, own=self.tracing.root(conversation_id))
+        return _Work(self, name, SpanKind.INTERNAL, attributes, None, self.tracing.root(conversation_id))
 
     def sending(self, message: OutboxMessage | Outgoing, *, attempt: int) -> Operation:
         """Return an attempt at publishing a message, until its confirm."""
@@ -94,17 +95,17 @@ class Telemetry:
 
     def processing(self, envelope: Envelope[Message], *, attempt: int) -> Operation:
         """Return one attempt at a message."""
-        if self.is_off:
-            return _NOTHING
+        tracing = self.tracing
+        if tracing is None:
+            return _NOTHING if self.meters is None else _Processing(self, envelope.type, {}, None)
+        if not _is_traced(envelope):
+            return _Processing(self, envelope.type, {}, None)
+        parent = tracing.parent(envelope.traceparent, envelope.conversation_id)
         attributes: dict[str, AttributeValue] = {}
-        parent = None
-        traced = self.tracing if _is_traced(self, envelope) else None
-        if traced is not None:
-            parent = traced.parent(envelope.traceparent, envelope.conversation_id)
-            if traced.spans.records(parent):
-                attributes = _incoming(self, "process", envelope)
-                attributes["interlock.attempt"] = attempt
-        return _Processing(self, envelope.type, attributes, parent, traced=traced is not None)
+        if tracing.spans.records(parent):
+            attributes = _incoming(self, "process", envelope)
+            attributes["interlock.attempt"] = attempt
+        return _Processing(self, envelope.type, attributes, parent)
 
     def calling(self, system: str, operation: str) -> Operation:
         """Return one call of an outside system."""
@@ -115,7 +116,7 @@ class Telemetry:
         here = trace.get_current_span().get_span_context()
         if self.tracing is None or not here.is_valid:
             return _NOTHING
-        return _Work(self, f"effect {key}", SpanKind.INTERNAL, {"interlock.effect.key": key}, parent=here)
+        return _Work(self, f"effect {key}", SpanKind.INTERNAL, {"interlock.effect.key": key}, here)
 
     def traceparent(self, message_id: str, otherwise: str | None) -> str | None:
         """Return what a message that is written now carries: `otherwise` its cause's context, which it continues."""
@@ -130,9 +131,13 @@ class Telemetry:
 
 
 class _Work(Operation):
-    """A span that is current while the body runs, and what its end is measured by."""
+    """A span that is current while the body runs, and what its end is measured by.
+
+    Without a parent and ids of its own it is measured alone: nothing of ours begins a trace that nobody has asked for.
+    """
 
     __slots__ = (
+        "_attached",
         "_attributes",
         "_began",
         "_error",
@@ -142,7 +147,7 @@ class _Work(Operation):
         "_parent",
         "_span",
         "_telemetry",
-        "_tokens",
+        "_told_before",
     )
 
     def __init__(
@@ -151,8 +156,7 @@ class _Work(Operation):
         name: str,
         kind: SpanKind,
         attributes: dict[str, AttributeValue],
-        *,
-        parent: SpanContext | None = None,
+        parent: SpanContext | None,
         own: SpanContext | None = None,
     ) -> None:
         self._telemetry = telemetry
@@ -163,43 +167,40 @@ class _Work(Operation):
         self._own = own
         self._span: Span | None = None
         self._error: BaseException | None = None
-        self._tokens: tuple[Token[Telemetry | None], Token[Any] | None] | None = None
+        self._told_before: Token[Telemetry | None] | None = None
+        self._attached: Token[Any] | None = None
 
     def __enter__(self) -> Self:
         clock = self._telemetry.clock
         self._began = clock.monotonic()
-        self._enter(clock)
+        self._become_current(clock.now())
         return self
 
-    def _enter(self, clock: Clock, *, traced: bool = True) -> None:
-        attached = None
-        tracing = self._telemetry.tracing
-        if tracing is not None and traced:
-            self._span = tracing.start(
-                self._name,
-                kind=self._kind,
-                parent=self._parent,
-                attributes=self._attributes,
-                at=clock.now(),
-                own=self._own,
+    def _become_current(self, since: datetime) -> None:
+        """Have everything inside, also in tasks that are started there, belong to this."""
+        telemetry, parent, own = self._telemetry, self._parent, self._own
+        self._told_before = _current.set(telemetry)
+        if telemetry.tracing is not None and (parent is not None or own is not None):
+            self._span = span = telemetry.tracing.spans.start(
+                self._name, self._kind, parent, self._attributes, since, own
             )
-            attached = contexts.attach(set_span_in_context(self._span))
-        self._tokens = (_current.set(self._telemetry), attached)
+            self._attached = contexts.attach(set_span_in_context(span))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        error = error or self._error
-        if self._tokens is not None:
-            ours, attached = self._tokens
-            _current.reset(ours)
-            if attached is not None:
-                contexts.detach(attached)
-        if self._span is not None and self._telemetry.tracing is not None:
-            self._telemetry.tracing.end(self._span, at=self._telemetry.clock.now(), error=error)
-        self._measure(self._telemetry.clock.monotonic() - self._began, describe(error) if error else None)
+        telemetry, error, span = self._telemetry, error or self._error, self._span
+        if self._told_before is not None:
+            _current.reset(self._told_before)
+        if self._attached is not None:
+            contexts.detach(self._attached)
+        if span is not None and span.is_recording():
+            end(span, at=telemetry.clock.now(), error=error)
+        if telemetry.meters is not None:
+            seconds = telemetry.clock.monotonic() - self._began
+            self._measure(telemetry.meters, seconds, describe(error) if error else None)
 
-    def _measure(self, seconds: float, error: str | None) -> None:
+    def _measure(self, meters: Meters, seconds: float, error: str | None) -> None:
         """Record a duration."""
 
     def note(self, name: str, value: AttributeValue) -> None:
@@ -211,7 +212,7 @@ class _Work(Operation):
 
 
 class _Processing(_Work):
-    __slots__ = ("_traced", "_type")
+    __slots__ = ("_type",)
 
     def __init__(
         self,
@@ -219,41 +220,31 @@ class _Processing(_Work):
         type: str,  # noqa: A002 - the wire's word
         attributes: dict[str, AttributeValue],
         parent: SpanContext | None,
-        *,
-        traced: bool,
     ) -> None:
-        super().__init__(telemetry, f"process {type}", SpanKind.CONSUMER, attributes, parent=parent)
+        super().__init__(telemetry, f"process {type}", SpanKind.CONSUMER, attributes, parent)
         self._type = type
-        self._traced = traced
 
-    def _enter(self, clock: Clock, *, traced: bool = True) -> None:
-        super()._enter(clock, traced=traced and self._traced)
-
-    def _measure(self, seconds: float, error: str | None) -> None:
-        if self._telemetry.meters is not None:
-            self._telemetry.meters.processed(self._type, seconds, error)
+    def _measure(self, meters: Meters, seconds: float, error: str | None) -> None:
+        meters.processed(self._type, seconds, error)
 
 
 class _Calling(_Work):
     __slots__ = ("_operation", "_system")
 
     def __init__(self, telemetry: Telemetry, system: str, operation: str) -> None:
-        parent = trace.get_current_span().get_span_context()
+        here = trace.get_current_span().get_span_context()
         attributes: dict[str, AttributeValue] = {
             "interlock.outside.system": system,
             "interlock.outside.operation": operation,
         }
-        super().__init__(telemetry, f"{system} {operation}", SpanKind.CLIENT, attributes, parent=parent)
+        # Outside of any trace a call is measured, and begins no trace of its own.
+        parent = here if here.is_valid else None
+        super().__init__(telemetry, f"{system} {operation}", SpanKind.CLIENT, attributes, parent)
         self._system = system
         self._operation = operation
 
-    def _enter(self, clock: Clock, *, traced: bool = True) -> None:
-        # Outside of any trace a call is measured, and begins no trace of its own.
-        super()._enter(clock, traced=traced and self._parent is not None and self._parent.is_valid)
-
-    def _measure(self, seconds: float, error: str | None) -> None:
-        if self._telemetry.meters is not None:
-            self._telemetry.meters.called(self._system, self._operation, seconds, error)
+    def _measure(self, meters: Meters, seconds: float, error: str | None) -> None:
+        meters.called(self._system, self._operation, seconds, error)
 
 
 class _Receiving(_Work):
@@ -262,34 +253,36 @@ class _Receiving(_Work):
     __slots__ = ("_delivery", "_since", "_type")
 
     def __init__(self, telemetry: Telemetry, delivery: Delivery) -> None:
-        super().__init__(telemetry, "receive", SpanKind.CLIENT, {})
+        super().__init__(telemetry, "receive", SpanKind.CLIENT, {}, None)
         self._delivery = delivery
         self._type = "unknown"
 
-    def _enter(self, clock: Clock, *, traced: bool = True) -> None:  # noqa: ARG002 - what is overridden
+    def __enter__(self) -> Self:
+        clock = self._telemetry.clock
+        self._began = clock.monotonic()
         self._since = clock.now()
+        return self
 
     def concerns(self, envelope: Envelope[Message], *, begins: bool = False) -> None:
         telemetry, tracing = self._telemetry, self._telemetry.tracing
         self._type = envelope.type
-        if tracing is None or not _is_traced(telemetry, envelope):
+        if tracing is None or not _is_traced(envelope):
             return
+        self._name = f"receive {envelope.type}"
         context = tracing.parent(envelope.traceparent, envelope.conversation_id)
-        attributes: dict[str, AttributeValue] = {}
         if tracing.spans.records(context):
-            attributes = _incoming(telemetry, "receive", envelope)
+            self._attributes = attributes = _incoming(telemetry, "receive", envelope)
             attributes["messaging.message.body.size"] = len(self._delivery.body)
             if self._delivery.attempt > 1:
                 attributes["interlock.delivery.attempt"] = self._delivery.attempt
-        parent, own = (None, context) if begins else (context, None)
-        self._span = tracing.start(
-            f"receive {envelope.type}", kind=self._kind, parent=parent, attributes=attributes, at=self._since, own=own
-        )
-        self._tokens = (_current.set(telemetry), contexts.attach(set_span_in_context(self._span)))
+        if begins:
+            self._own = context
+        else:
+            self._parent = context
+        self._become_current(self._since)
 
-    def _measure(self, seconds: float, error: str | None) -> None:  # noqa: ARG002 - what is overridden
-        if self._telemetry.meters is not None:
-            self._telemetry.meters.consumed(self._type, error)
+    def _measure(self, meters: Meters, seconds: float, error: str | None) -> None:  # noqa: ARG002 - what is overridden
+        meters.consumed(self._type, error)
 
 
 class _Sending(_Work):
@@ -298,39 +291,40 @@ class _Sending(_Work):
     __slots__ = ("_attempt", "_message", "_since")
 
     def __init__(self, telemetry: Telemetry, message: OutboxMessage | Outgoing, attempt: int) -> None:
-        super().__init__(telemetry, f"send {message.type}", SpanKind.PRODUCER, {})
+        super().__init__(telemetry, "send", SpanKind.PRODUCER, {}, None)
         self._message = message
         self._attempt = attempt
 
-    def _enter(self, clock: Clock, *, traced: bool = True) -> None:  # noqa: ARG002 - what is overridden
+    def __enter__(self) -> Self:
+        clock = self._telemetry.clock
+        self._began = clock.monotonic()
         self._since = clock.now()
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        telemetry, message = self._telemetry, self._message
-        tracing = telemetry.tracing
+        telemetry, message, tracing = self._telemetry, self._message, self._telemetry.tracing
         if tracing is not None and message.traceparent is not None:
             carried = trace_context.parse(message.traceparent)
             if tracing.spans.records(carried):
-                self._span = tracing.start(
-                    self._name,
-                    kind=self._kind,
-                    parent=tracing.writer(carried, message.message_id),
-                    attributes=_outgoing(telemetry, message, self._attempt),
-                    at=self._since,
-                    own=carried if (error or self._error) is None else None,
+                self._span = tracing.spans.start(
+                    f"send {message.type}",
+                    SpanKind.PRODUCER,
+                    tracing.writer(carried, message.message_id),
+                    _outgoing(telemetry, message, self._attempt),
+                    self._since,
+                    carried if (error or self._error) is None else None,
                 )
         super().__exit__(kind, error, trace)
 
-    def _measure(self, seconds: float, error: str | None) -> None:
-        if self._telemetry.meters is not None:
-            self._telemetry.meters.sent(self._message.type, seconds, error)
+    def _measure(self, meters: Meters, seconds: float, error: str | None) -> None:
+        meters.sent(self._message.type, seconds, error)
 
 
-def _is_traced(telemetry: Telemetry, envelope: Envelope[Message]) -> bool:
+def _is_traced(envelope: Envelope[Message]) -> bool:
     """Announcements without a trace, such as heartbeats, do not begin one."""
-    return telemetry.tracing is not None and (envelope.receiver != ALL or envelope.traceparent is not None)
+    return envelope.receiver != ALL or envelope.traceparent is not None
 
 
 def _incoming(telemetry: Telemetry, operation: str, envelope: Envelope[Message]) -> dict[str, AttributeValue]:

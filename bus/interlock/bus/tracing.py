@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Spans", "TracerSpans", "Tracing", "describe", "nanos"]
+__all__ = ["Spans", "TracerSpans", "Tracing", "describe", "end", "nanos"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,14 +43,13 @@ class Spans(Protocol):
     def start(
         self,
         name: str,
-        *,
         kind: SpanKind,
         parent: SpanContext | None,
         attributes: dict[str, AttributeValue],
-        start_time: int,
+        at: datetime,
         own: SpanContext | None,
     ) -> Span:
-        """Start a span at a moment in nanoseconds since 1970; `attributes` are its own from now on."""
+        """Start a span at a moment; `attributes` are its own from now on, `own` the ids that it is to have."""
         ...
 
 
@@ -74,24 +73,19 @@ class TracerSpans:
     def start(
         self,
         name: str,
-        *,
         kind: SpanKind,
         parent: SpanContext | None,
         attributes: dict[str, AttributeValue],
-        start_time: int,
+        at: datetime,
         own: SpanContext | None,
     ) -> Span:
         """Start a span."""
         context = Context() if parent is None else set_span_in_context(NonRecordingSpan(parent))
         if own is None or self.force is None:
-            return self.tracer.start_span(
-                name, context=context, kind=kind, attributes=attributes, start_time=start_time
-            )
+            return self.tracer.start_span(name, context=context, kind=kind, attributes=attributes, start_time=nanos(at))
         self.force(own)
         try:
-            return self.tracer.start_span(
-                name, context=context, kind=kind, attributes=attributes, start_time=start_time
-            )
+            return self.tracer.start_span(name, context=context, kind=kind, attributes=attributes, start_time=nanos(at))
         finally:
             self.force(None)
 
@@ -123,26 +117,14 @@ class Tracing:
         """Return the context of the span that wrote a message, from the one that it carries."""
         return trace_context.hop(creation, message_id) if self.spans.takes_ids else creation
 
-    def start(
-        self,
-        name: str,
-        *,
-        kind: SpanKind,
-        parent: SpanContext | None,
-        attributes: dict[str, AttributeValue],
-        at: datetime,
-        own: SpanContext | None = None,
-    ) -> Span:
-        """Start a span at a moment; `own` are the ids that it must have, where they can be given."""
-        return self.spans.start(name, kind=kind, parent=parent, attributes=attributes, start_time=nanos(at), own=own)
 
-    def end(self, span: Span, *, at: datetime, error: BaseException | None) -> None:
-        """End a span; an error is told by its kind, and by its text where that is one of ours, which hold no secret."""
-        if error is not None and span.is_recording():
-            span.set_attribute("error.type", describe(error))
-            text = str(error)[:_LONGEST] if isinstance(error, InterlockError) else None
-            span.set_status(Status(StatusCode.ERROR, text))
-        span.end(nanos(at))
+def end(span: Span, *, at: datetime, error: BaseException | None) -> None:
+    """End a span; an error is told by its kind, and by its text where that is one of ours, which hold no secret."""
+    if error is not None and span.is_recording():
+        span.set_attribute("error.type", describe(error))
+        text = str(error)[:_LONGEST] if isinstance(error, InterlockError) else None
+        span.set_status(Status(StatusCode.ERROR, text))
+    span.end(nanos(at))
 
 
 def describe(error: BaseException) -> str:

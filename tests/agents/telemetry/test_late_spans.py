@@ -132,9 +132,7 @@ def by_both(work: Callable[[Span], object], limits: SpanLimits | None = None) ->
         TracerSpans(provider.get_tracer("interlock")),
     )
     for spans in kinds:
-        span = spans.start(
-            "work", kind=SpanKind.CONSUMER, parent=PARENT, attributes={"of": "ours"}, start_time=10, own=None
-        )
+        span = spans.start("work", SpanKind.CONSUMER, PARENT, {"of": "ours"}, clock.now(), None)
         work(span)
         span.end(20)
         assert not span.is_recording()
@@ -168,6 +166,11 @@ def failed() -> Exception:
         return error
 
 
+def many_links(span: Span) -> None:
+    for number in range(200):
+        span.add_link(LINKED, {"number": number})
+
+
 FAILURE = failed()
 
 DEEDS: tuple[Callable[[Span], object], ...] = (
@@ -178,7 +181,7 @@ DEEDS: tuple[Callable[[Span], object], ...] = (
     lambda span: span.set_attribute("", "no name"),
     lambda span: [span.set_attribute(f"number {number}", number) for number in range(200)],
     lambda span: [span.add_event(f"number {number}", timestamp=number) for number in range(200)],
-    lambda span: [span.add_link(LINKED, {"number": number}) for number in range(200)],
+    many_links,
     lambda span: span.add_link(trace.INVALID_SPAN_CONTEXT),
     lambda span: span.update_name("other"),
     lambda span: span.set_status(StatusCode.ERROR, "in words"),
@@ -210,7 +213,7 @@ def test_what_is_not_sampled_is_no_span_and_nobody_is_told() -> None:
     spans = LateSpans(ended, resource=Resource({}), scope="interlock", clock=clock)
     unsampled = SpanContext(5, 6, True, TraceFlags(TraceFlags.DEFAULT))
 
-    span = spans.start("work", kind=SpanKind.CONSUMER, parent=unsampled, attributes={}, start_time=10, own=None)
+    span = spans.start("work", SpanKind.CONSUMER, unsampled, {}, clock.now(), None)
     span.end()
 
     assert isinstance(span, NonRecordingSpan)
@@ -222,7 +225,7 @@ def test_what_is_not_sampled_is_no_span_and_nobody_is_told() -> None:
 def test_moments_are_the_clock_s() -> None:
     ended, clock = Ended(), VirtualClock()
     spans = LateSpans(ended, resource=Resource({}), scope="interlock", clock=clock)
-    span = spans.start("work", kind=SpanKind.CONSUMER, parent=PARENT, attributes={}, start_time=10, own=None)
+    span = spans.start("work", SpanKind.CONSUMER, PARENT, {}, clock.now(), None)
 
     span.add_event("seen")
     span.end()

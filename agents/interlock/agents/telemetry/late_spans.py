@@ -13,6 +13,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Mapping, MutableMapping
+from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
 from opentelemetry.attributes import BoundedAttributes
@@ -34,6 +35,7 @@ _log = logging.getLogger(__name__)
 
 _PLAIN = (str, int, float)
 """Kinds of values that can be taken as they are; `bool` is an `int`."""
+_SAMPLED = TraceFlags.SAMPLED
 _KNOWN = 3
 """Flags that https://www.w3.org/TR/trace-context-2/ defines; others are not handed on."""
 _UNSET = Status(StatusCode.UNSET)
@@ -76,34 +78,31 @@ class LateSpans:
 
     def records(self, context: SpanContext) -> bool:
         """Only what is sampled."""
-        return context.trace_flags.sampled
+        return bool(context.trace_flags & _SAMPLED)
 
     def start(
         self,
         name: str,
-        *,
         kind: SpanKind,
         parent: SpanContext | None,
         attributes: dict[str, AttributeValue],
-        start_time: int,
+        at: datetime,
         own: SpanContext | None,
     ) -> Span:
         """Start a span; without a parent it must have ids of its own.
 
         What is not sampled is its parent over again: whoever continues it is not sampled either.
         """
-        ids = own or parent
+        ids = parent if own is None else own
         assert ids is not None, "every span of ours is in a conversation"
-        if not ids.trace_flags.sampled:
+        flags = ids.trace_flags
+        if not flags & _SAMPLED:
             return NonRecordingSpan(ids)
-        context = SpanContext(
-            ids.trace_id,
-            ids.span_id if own is not None else self._new_id(),
-            False,
-            ids.trace_flags if ids.trace_flags <= _KNOWN else TraceFlags(ids.trace_flags & _KNOWN),
-            ids.trace_state,
-        )
-        return LateSpan(self, name, context, parent, kind, attributes, start_time)
+        if flags > _KNOWN:
+            flags = TraceFlags(flags & _KNOWN)
+        span_id = self._new_id() if own is None else own.span_id
+        context = SpanContext(ids.trace_id, span_id, False, flags, ids.trace_state)
+        return LateSpan(self, name, context, parent, kind, attributes, nanos(at))
 
     def bounded(self, attributes: Attributes, *, most: int | None) -> BoundedAttributes:
         """Return attributes as the SDK keeps those of events and links: checked, cut, and not to be changed."""
