@@ -7,13 +7,13 @@ from __future__ import annotations
 
 __all__ = ["Gauges", "Meters"]
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-"""Bounds that the conventions ask for, of durations in seconds."""
+from interlock.bus.clock import Clock
+from interlock.bus.durations import BOUNDS, Counts, Durations
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,33 +39,34 @@ class Gauges:
 class Meters:
     """One agent's instruments. Observable ones show `gauges`, which whoever collects brings up to date before."""
 
-    def __init__(self, meter: Meter, *, system: str) -> None:
+    def __init__(self, meter: Meter, *, system: str, clock: Clock) -> None:
         self._system = system
         self.gauges = Gauges()
         self._seen_statuses: set[str] = set()
-        self._sent = meter.create_counter(
-            "messaging.client.sent.messages", unit="{message}", description="Messages that a publish was attempted for."
-        )
-        self._consumed = meter.create_counter(
-            "messaging.client.consumed.messages", unit="{message}", description="Messages that were delivered."
-        )
-        self._operation = meter.create_histogram(
+        self._sent = Counts(fixed=_operation(system, "send"))
+        self._consumed = Counts(fixed=_operation(system, "receive"))
+        self._publishes = Durations(
             "messaging.client.operation.duration",
-            unit="s",
-            description="From publishing to the broker's confirm.",
-            explicit_bucket_boundaries_advisory=_SECONDS,
+            "From publishing to the broker's confirm.",
+            fixed=_operation(system, "send"),
+            clock=clock,
         )
-        self._process = meter.create_histogram(
+        self._attempts = Durations(
             "messaging.process.duration",
-            unit="s",
-            description="One attempt at a message, from its claim to its commit.",
-            explicit_bucket_boundaries_advisory=_SECONDS,
+            "One attempt at a message, from its claim to its commit.",
+            fixed=_operation(system, "process"),
+            clock=clock,
         )
+        for name, counts, description in (
+            ("messaging.client.sent.messages", self._sent, "Messages that a publish was attempted for."),
+            ("messaging.client.consumed.messages", self._consumed, "Messages that were delivered."),
+        ):
+            meter.create_observable_counter(name, [_observed(counts)], unit="{message}", description=description)
         self._calls = meter.create_histogram(
             "interlock.outside.duration",
             unit="s",
             description="One call of an outside system.",
-            explicit_bucket_boundaries_advisory=_SECONDS,
+            explicit_bucket_boundaries_advisory=BOUNDS,
         )
         counter = meter.create_counter
         self._retries = counter("interlock.retries", unit="{attempt}", description="Attempts that are to be repeated.")
@@ -92,19 +93,23 @@ class Meters:
     def __repr__(self) -> str:
         return f"Meters(system={self._system!r}, gauges={self.gauges!r})"
 
+    @property
+    def durations(self) -> Sequence[Durations]:
+        """What is counted here, since every message is; whoever collects adds it."""
+        return self._publishes, self._attempts
+
     def sent(self, type: str, seconds: float, error: str | None) -> None:  # noqa: A002 - the wire's word
         """Count one publish, and how long its confirm took."""
-        attributes = self._attributes("send", "send", type, error)
-        self._sent.add(1, attributes)
-        self._operation.record(seconds, attributes)
+        self._sent.add(type, error)
+        self._publishes.record(type, seconds, error)
 
     def consumed(self, type: str, error: str | None) -> None:  # noqa: A002 - the wire's word
         """Count one delivery."""
-        self._consumed.add(1, self._attributes("receive", "receive", type, error))
+        self._consumed.add(type, error)
 
     def processed(self, type: str, seconds: float, error: str | None) -> None:  # noqa: A002 - the wire's word
         """Count one attempt at a message, and how long it took."""
-        self._process.record(seconds, self._attributes("process", "process", type, error))
+        self._attempts.record(type, seconds, error)
 
     def called(self, system: str, operation: str, seconds: float, error: str | None) -> None:
         """Count one call of an outside system, and how long it took."""
@@ -130,17 +135,6 @@ class Meters:
     def relay_paused(self) -> None:
         """Count an outage that paused the relay."""
         self._pauses.add(1)
-
-    def _attributes(self, name: str, kind: str, type: str, error: str | None) -> dict[str, str]:  # noqa: A002
-        attributes = {
-            "messaging.system": self._system,
-            "messaging.operation.name": name,
-            "messaging.operation.type": kind,
-            "interlock.message.type": type,
-        }
-        if error:
-            attributes["error.type"] = error
-        return attributes
 
     def _inbox(self, _: CallbackOptions) -> Iterable[Observation]:
         for state in ("ready", "leased", "dead") if self.gauges.known else ():
@@ -168,3 +162,14 @@ class Meters:
 
     def _consuming(self, _: CallbackOptions) -> Iterable[Observation]:
         yield Observation(int(self.gauges.consuming))
+
+
+def _operation(system: str, name: str) -> Mapping[str, str]:
+    return {"messaging.system": system, "messaging.operation.name": name, "messaging.operation.type": name}
+
+
+def _observed(counts: Counts) -> Callable[[CallbackOptions], Iterable[Observation]]:
+    def observe(_: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(number, attributes) for number, attributes in counts.read()]
+
+    return observe

@@ -36,6 +36,8 @@ if TYPE_CHECKING:  # an extra, which is imported only when something is on
     from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.sdk.trace.sampling import Sampler
 
+    from interlock.agents.telemetry.pushing import PushedMeasurements
+
 _SCOPE = "interlock"
 _FLUSH = 5.0
 """Seconds for handing over what is left when the process ends."""
@@ -94,7 +96,7 @@ def _open(
         if settings.traces != "off":
             tracing = _tracing(settings, resource, ends, clock=clock)
         if settings.metrics != "off":
-            meters, reader = _meters(settings, resource, ends, system=system)
+            meters, reader = _meters(settings, resource, ends, system=system, clock=clock)
     except ImportError as error:
         raise UsageError("telemetry is switched on, but not installed: pip install 'interlock[telemetry]'") from error
     return Opened(Telemetry(agent, clock=clock, system=system, tracing=tracing, meters=meters), reader)
@@ -180,27 +182,34 @@ def _sdk_spans(
 
 
 def _meters(
-    settings: TelemetrySettings, resource: Resource, ends: list[Callable[[], object]], *, system: str
+    settings: TelemetrySettings, resource: Resource, ends: list[Callable[[], object]], *, system: str, clock: Clock
 ) -> tuple[Meters, InMemoryMetricReader | None]:
     from opentelemetry.sdk.metrics import MeterProvider
-    from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricReader, PeriodicExportingMetricReader
+    from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 
-    scraped = InMemoryMetricReader() if settings.metrics == "prometheus" else None
+    from interlock.agents.telemetry.measurements import Histograms, ScrapedMeasurements
+
+    target: ScrapedMeasurements | PushedMeasurements
     reader: MetricReader
-    if scraped is not None:
-        reader = scraped
+    since_last = False
+    if settings.metrics == "prometheus":
+        target = reader = ScrapedMeasurements()
     else:
-        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+        from interlock.agents.telemetry.pushing import PushedMeasurements, are_differences
 
-        reader = PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=_endpoint(settings.metrics, "v1/metrics")))
+        target = PushedMeasurements(endpoint=_endpoint(settings.metrics, "v1/metrics"))
+        reader = PeriodicExportingMetricReader(target)
+        since_last = are_differences()
     provider = MeterProvider(metric_readers=[reader], resource=resource, shutdown_on_exit=False)
+    meters = Meters(provider.get_meter(_SCOPE), system=system, clock=clock)
+    target.histograms = Histograms(meters.durations, clock=clock, since_last=since_last)
 
     def end() -> None:
         with contextlib.suppress(Exception):  # the SDK raises a plain one when its last export timed out
             provider.shutdown(timeout_millis=_FLUSH * 1000)
 
     ends.append(end)
-    return Meters(provider.get_meter(_SCOPE), system=system), scraped
+    return meters, target if isinstance(target, ScrapedMeasurements) else None
 
 
 def _endpoint(setting: str, path: str) -> str | None:
