@@ -8,7 +8,6 @@ from __future__ import annotations
 __all__ = ["OFF", "Operation", "Telemetry", "current"]
 
 from contextvars import ContextVar, Token
-from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,7 +20,7 @@ from interlock.bus import trace_context
 from interlock.bus.clock import Clock, SystemClock
 from interlock.bus.meters import Meters
 from interlock.bus.store.records import OutboxMessage
-from interlock.bus.tracing import Tracing, describe, end
+from interlock.bus.tracing import Tracing, blame, describe, nanos
 from interlock.bus.transport import Delivery, Outgoing
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.message import ALL, Message
@@ -83,7 +82,7 @@ class Telemetry:
         if self.tracing is None:
             return _NOTHING
         attributes: dict[str, AttributeValue] = {"messaging.message.conversation_id": conversation_id}
-        return _Work(self, name, SpanKind.INTERNAL, attributes, None, self.tracing.root(conversation_id))
+        return _Work(self, name, name, SpanKind.INTERNAL, attributes, None, self.tracing.root(conversation_id))
 
     def sending(self, message: OutboxMessage | Outgoing, *, attempt: int) -> Operation:
         """Return an attempt at publishing a message, until its confirm."""
@@ -97,15 +96,17 @@ class Telemetry:
         """Return one attempt at a message."""
         tracing = self.tracing
         if tracing is None:
-            return _NOTHING if self.meters is None else _Processing(self, envelope.type, {}, None)
+            return (
+                _NOTHING if self.meters is None else _Processing(self, envelope.type, "", SpanKind.CONSUMER, {}, None)
+            )
         if not _is_traced(envelope):
-            return _Processing(self, envelope.type, {}, None)
+            return _Processing(self, envelope.type, "", SpanKind.CONSUMER, {}, None)
         parent = tracing.parent(envelope.traceparent, envelope.conversation_id)
         attributes: dict[str, AttributeValue] = {}
         if tracing.spans.records(parent):
             attributes = _incoming(self, "process", envelope)
             attributes["interlock.attempt"] = attempt
-        return _Processing(self, envelope.type, attributes, parent)
+        return _Processing(self, envelope.type, f"process {envelope.type}", SpanKind.CONSUMER, attributes, parent)
 
     def calling(self, system: str, operation: str) -> Operation:
         """Return one call of an outside system."""
@@ -116,7 +117,7 @@ class Telemetry:
         here = trace.get_current_span().get_span_context()
         if self.tracing is None or not here.is_valid:
             return _NOTHING
-        return _Work(self, f"effect {key}", SpanKind.INTERNAL, {"interlock.effect.key": key}, here)
+        return _Work(self, key, f"effect {key}", SpanKind.INTERNAL, {"interlock.effect.key": key}, here)
 
     def traceparent(self, message_id: str, otherwise: str | None) -> str | None:
         """Return what a message that is written now carries: `otherwise` its cause's context, which it continues."""
@@ -145,7 +146,9 @@ class _Work(Operation):
         "_name",
         "_own",
         "_parent",
+        "_since",
         "_span",
+        "_subject",
         "_telemetry",
         "_told_before",
     )
@@ -153,13 +156,16 @@ class _Work(Operation):
     def __init__(
         self,
         telemetry: Telemetry,
+        subject: str,
         name: str,
         kind: SpanKind,
         attributes: dict[str, AttributeValue],
         parent: SpanContext | None,
         own: SpanContext | None = None,
     ) -> None:
+        """`subject` is what is worked on, in the terms of what is measured: for messages their type."""
         self._telemetry = telemetry
+        self._subject = subject
         self._name = name
         self._kind = kind
         self._attributes = attributes
@@ -173,16 +179,17 @@ class _Work(Operation):
     def __enter__(self) -> Self:
         clock = self._telemetry.clock
         self._began = clock.monotonic()
-        self._become_current(clock.now())
+        self._since = clock.now()
+        self._become_current()
         return self
 
-    def _become_current(self, since: datetime) -> None:
+    def _become_current(self) -> None:
         """Have everything inside, also in tasks that are started there, belong to this."""
         telemetry, parent, own = self._telemetry, self._parent, self._own
         self._told_before = _current.set(telemetry)
         if telemetry.tracing is not None and (parent is not None or own is not None):
             self._span = span = telemetry.tracing.spans.start(
-                self._name, self._kind, parent, self._attributes, since, own
+                self._name, self._kind, parent, self._attributes, self._since, own
             )
             self._attached = contexts.attach(set_span_in_context(span))
 
@@ -194,10 +201,14 @@ class _Work(Operation):
             _current.reset(self._told_before)
         if self._attached is not None:
             contexts.detach(self._attached)
+        if span is None and telemetry.meters is None:
+            return
+        seconds = telemetry.clock.monotonic() - self._began
         if span is not None and span.is_recording():
-            end(span, at=telemetry.clock.now(), error=error)
+            if error is not None:
+                blame(span, error)
+            span.end(nanos(self._since) + int(seconds * 1e6) * 1000)
         if telemetry.meters is not None:
-            seconds = telemetry.clock.monotonic() - self._began
             self._measure(telemetry.meters, seconds, describe(error) if error else None)
 
     def _measure(self, meters: Meters, seconds: float, error: str | None) -> None:
@@ -212,24 +223,14 @@ class _Work(Operation):
 
 
 class _Processing(_Work):
-    __slots__ = ("_type",)
-
-    def __init__(
-        self,
-        telemetry: Telemetry,
-        type: str,  # noqa: A002 - the wire's word
-        attributes: dict[str, AttributeValue],
-        parent: SpanContext | None,
-    ) -> None:
-        super().__init__(telemetry, f"process {type}", SpanKind.CONSUMER, attributes, parent)
-        self._type = type
+    __slots__ = ()
 
     def _measure(self, meters: Meters, seconds: float, error: str | None) -> None:
-        meters.processed(self._type, seconds, error)
+        meters.processed(self._subject, seconds, error)
 
 
 class _Calling(_Work):
-    __slots__ = ("_operation", "_system")
+    __slots__ = ("_operation",)
 
     def __init__(self, telemetry: Telemetry, system: str, operation: str) -> None:
         here = trace.get_current_span().get_span_context()
@@ -239,23 +240,21 @@ class _Calling(_Work):
         }
         # Outside of any trace a call is measured, and begins no trace of its own.
         parent = here if here.is_valid else None
-        super().__init__(telemetry, f"{system} {operation}", SpanKind.CLIENT, attributes, parent)
-        self._system = system
+        super().__init__(telemetry, system, f"{system} {operation}", SpanKind.CLIENT, attributes, parent)
         self._operation = operation
 
     def _measure(self, meters: Meters, seconds: float, error: str | None) -> None:
-        meters.called(self._system, self._operation, seconds, error)
+        meters.called(self._subject, self._operation, seconds, error)
 
 
 class _Receiving(_Work):
     """Begins before it is known what was received, so the span is started late, with the moment of the beginning."""
 
-    __slots__ = ("_delivery", "_since", "_type")
+    __slots__ = ("_delivery",)
 
     def __init__(self, telemetry: Telemetry, delivery: Delivery) -> None:
-        super().__init__(telemetry, "receive", SpanKind.CLIENT, {}, None)
+        super().__init__(telemetry, "unknown", "receive", SpanKind.CLIENT, {}, None)
         self._delivery = delivery
-        self._type = "unknown"
 
     def __enter__(self) -> Self:
         clock = self._telemetry.clock
@@ -265,7 +264,7 @@ class _Receiving(_Work):
 
     def concerns(self, envelope: Envelope[Message], *, begins: bool = False) -> None:
         telemetry, tracing = self._telemetry, self._telemetry.tracing
-        self._type = envelope.type
+        self._subject = envelope.type
         if tracing is None or not _is_traced(envelope):
             return
         self._name = f"receive {envelope.type}"
@@ -279,19 +278,19 @@ class _Receiving(_Work):
             self._own = context
         else:
             self._parent = context
-        self._become_current(self._since)
+        self._become_current()
 
     def _measure(self, meters: Meters, seconds: float, error: str | None) -> None:  # noqa: ARG002 - what is overridden
-        meters.consumed(self._type, error)
+        meters.consumed(self._subject, error)
 
 
 class _Sending(_Work):
     """Has the ids that the message carries if it succeeds; an attempt that fails is a span beside it."""
 
-    __slots__ = ("_attempt", "_message", "_since")
+    __slots__ = ("_attempt", "_message")
 
     def __init__(self, telemetry: Telemetry, message: OutboxMessage | Outgoing, attempt: int) -> None:
-        super().__init__(telemetry, "send", SpanKind.PRODUCER, {}, None)
+        super().__init__(telemetry, message.type, "send", SpanKind.PRODUCER, {}, None)
         self._message = message
         self._attempt = attempt
 
@@ -319,7 +318,7 @@ class _Sending(_Work):
         super().__exit__(kind, error, trace)
 
     def _measure(self, meters: Meters, seconds: float, error: str | None) -> None:
-        meters.sent(self._message.type, seconds, error)
+        meters.sent(self._subject, seconds, error)
 
 
 def _is_traced(envelope: Envelope[Message]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Spans", "TracerSpans", "Tracing", "describe", "end", "nanos"]
+__all__ = ["Spans", "TracerSpans", "Tracing", "blame", "describe", "nanos"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -118,13 +118,11 @@ class Tracing:
         return trace_context.hop(creation, message_id) if self.spans.takes_ids else creation
 
 
-def end(span: Span, *, at: datetime, error: BaseException | None) -> None:
-    """End a span; an error is told by its kind, and by its text where that is one of ours, which hold no secret."""
-    if error is not None and span.is_recording():
-        span.set_attribute("error.type", describe(error))
-        text = str(error)[:_LONGEST] if isinstance(error, InterlockError) else None
-        span.set_status(Status(StatusCode.ERROR, text))
-    span.end(nanos(at))
+def blame(span: Span, error: BaseException) -> None:
+    """Tell an error by its kind, and by its text where that is one of ours, which hold no secret."""
+    span.set_attribute("error.type", describe(error))
+    text = str(error)[:_LONGEST] if isinstance(error, InterlockError) else None
+    span.set_status(Status(StatusCode.ERROR, text))
 
 
 def describe(error: BaseException) -> str:

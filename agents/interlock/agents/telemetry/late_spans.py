@@ -231,7 +231,7 @@ class LateSpan(Span):
 
     def end(self, end_time: int | None = None) -> None:
         """Hand it over; a second time nothing happens."""
-        if not self._is_open("its end"):
+        if self._ended:
             return
         self._ended = True
         spans = self._spans

@@ -128,7 +128,9 @@ def _is_disabled() -> bool:
 
 def _processor(settings: TelemetrySettings) -> SpanProcessor:
     from opentelemetry.sdk.trace import ReadableSpan
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+
+    from interlock.agents.telemetry.batching import batched
 
     class FileExporter(SpanExporter):
         """Appends each span at once: what a killed process did until then is in the file."""
@@ -147,7 +149,7 @@ def _processor(settings: TelemetrySettings) -> SpanProcessor:
     if settings.traces == "otlp" or settings.traces.startswith(("http://", "https://")):
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-        return BatchSpanProcessor(OTLPSpanExporter(endpoint=_endpoint(settings.traces, "v1/traces")))
+        return batched(OTLPSpanExporter(endpoint=_endpoint(settings.traces, "v1/traces")))
     return SimpleSpanProcessor(FileExporter(Path(settings.traces)))
 
 

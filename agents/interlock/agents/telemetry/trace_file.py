@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # an extra: whoever has such a span has it
 _KINDS = ("INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
 _STATUSES = ("UNSET", "OK", "ERROR")
 _ERROR = 2
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def to_line(span: ReadableSpan) -> str:
     scope = {"name": span.instrumentation_scope.name} if span.instrumentation_scope else {}
     resource = {"attributes": _pairs(span.resource.attributes)}
     group = {"resource": resource, "scopeSpans": [{"scope": scope, "spans": [document]}]}
-    return json.dumps({"resourceSpans": [group]}, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode({"resourceSpans": [group]})
 
 
 def read_trace(path: Path) -> tuple[Span, ...]:
