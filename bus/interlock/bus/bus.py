@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, TypeVar, overload
+from typing import Any, TypeAlias, TypeVar, overload
 
 import anyio
 
@@ -32,7 +32,7 @@ from interlock.protocol.errors import (
 )
 from interlock.protocol.message import Message, Request
 
-Handler = Callable[[Envelope[Message]], Awaitable[Message | None]]
+Handler: TypeAlias = "Callable[[Envelope[Message]], Awaitable[Message | None]]"
 """Takes a message; what it returns is sent to where the sender waits for it."""
 
 _PATIENCE = 30.0

@@ -45,6 +45,7 @@ from interlock.protocol.values import (
 
 _ORDER = Route.of(COORDINATOR, DEVOPS)
 _REPORT = Route.of(DEVOPS, COORDINATOR)
+_NO_TIMELINE = Timeline.model_construct()  # not validated: that would build the first validator during the import
 
 
 class ChangeRequested(Request, type="change_requested", route=Route.of(CONSOLE, COORDINATOR), deadline=days(7)):
@@ -90,7 +91,7 @@ class RequirementsAnalysed(Reply, type="requirements_analysed", route=_REPORT):
     spec: DatabaseSpec
     environment: Environment
     budget: Budget | None = None
-    timeline: Timeline = Timeline()
+    timeline: Timeline = _NO_TIMELINE
     author: ShortText
     """The reporter of the ticket: may not approve the change."""
 
@@ -146,7 +147,7 @@ class InfrastructureRequest(
     spec: DatabaseSpec
     environment: Environment
     budget: Budget | None = None
-    timeline: Timeline = Timeline()
+    timeline: Timeline = _NO_TIMELINE
 
 
 class MonitoringConfigured(Reply, type="monitoring_configured", route=_REPORT):
