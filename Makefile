@@ -34,12 +34,13 @@ check: $(INSTALLED) ## Check format, lint, types, layers, schemas, deployment an
 docs: $(INSTALLED) ## Build the documentation as a site, into build/site
 	@deploy/site/build.sh $(BIN)
 
-reference: $(INSTALLED) ## Write the pages that follow from the code: messages, settings, commands, errors
+reference: $(INSTALLED) ## Write what follows from the code: messages, settings, commands, errors, the first schema
 	$(BIN)/interlock schemas export --package interlock --to schemas
 	$(BIN)/interlock schemas docs --package interlock --to docs/messages.md
 	PYTHONPATH=tests $(BIN)/python -m docs.settings_reference
 	PYTHONPATH=tests $(BIN)/python -m docs.command_reference
 	PYTHONPATH=tests $(BIN)/python -m docs.error_reference
+	$(BIN)/python -m interlock.bus.store.schema.first
 
 format: $(INSTALLED) ## Format the code and repair what the linter can
 	$(BIN)/ruff format $(CODE)

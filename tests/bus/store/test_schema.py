@@ -7,6 +7,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from bus.store.harness import StoreHarness
 from interlock.bus.clock import VirtualClock
 from interlock.bus.store.audit import verify_chain
 from interlock.bus.store.records import ApprovalState, EffectState, Receipt
+from interlock.bus.store.schema import first
 from interlock.bus.store.schema.migrating import applied_steps, migrate, migration_statements
 from interlock.bus.store.schema.revisions import VERSIONS, known_revisions, missing
 from interlock.bus.store.schema.structure import describe, differences
@@ -146,3 +148,16 @@ async def test_every_store_says_which_steps_it_was_made_with(store: SqlStore, ha
     await store.aclose()
     rows = await anyio.to_thread.run_sync(harness.query, "SELECT number, checksum FROM schema_version ORDER BY number")
     assert rows == [(revision.number, revision.checksum) for revision in known_revisions()]
+
+
+def test_what_makes_a_new_store_is_written_down_as_alembic_writes_it() -> None:
+    assert first.FILE.read_text("utf-8") == first.document(), "run: python -m interlock.bus.store.schema.first"
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
+def test_what_was_written_for_other_revisions_is_not_used(dialect: str) -> None:
+    known = known_revisions()
+
+    assert first.written_statements(dialect, known) is not None
+    assert first.written_statements(dialect, known[:-1]) is None
+    assert first.written_statements(dialect, (*known[:-1], replace(known[-1], checksum="0" * 64))) is None

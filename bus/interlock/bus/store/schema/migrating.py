@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 from interlock.bus.store.database import Connection, Database
+from interlock.bus.store.schema.first import written_statements
 from interlock.bus.store.schema.revisions import Revision, Steps, known_revisions, missing
 
 Dialect: TypeAlias = Literal["sqlite", "postgresql"]
@@ -73,14 +74,15 @@ def migrate(database: Database, *, dialect: Dialect, now: int) -> tuple[Revision
 
 def migration_statements(connection: Connection, *, dialect: Dialect) -> tuple[str, ...]:
     """Return the statements that bring a store to this release's schema, without running them."""
-    from interlock.bus.store.schema.rendering import render  # only a store that is not at its head pays for Alembic
-
     applied = applied_steps(connection, dialect=dialect)
     steps = missing(applied, known_revisions())
     if not applied:
         return first_statements(dialect)
     if not steps:
         return ()
+
+    from interlock.bus.store.schema.rendering import render  # only a store of another release pays for Alembic
+
     before = f"{max(applied):04}"
     prelude: tuple[str, ...] = ()
     if "alembic_version" not in _tables(connection, dialect):
@@ -91,9 +93,13 @@ def migration_statements(connection: Connection, *, dialect: Dialect) -> tuple[s
 
 def first_statements(dialect: Dialect) -> tuple[str, ...]:
     """Return the statements that make an empty database a store."""
-    from interlock.bus.store.schema.rendering import render  # as above
+    known = known_revisions()
+    statements = written_statements(dialect, known)
+    if statements is None:
+        from interlock.bus.store.schema.rendering import render  # as above
 
-    return (_HISTORY[dialect], *render(known_revisions(), dialect=dialect, before=None))
+        statements = render(known, dialect=dialect, before=None)
+    return (_HISTORY[dialect], *statements)
 
 
 def _tables(connection: Connection, dialect: Dialect) -> set[str]:
