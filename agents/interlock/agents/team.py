@@ -1,4 +1,7 @@
-"""Builds agents by name with the live clients that the settings describe; the one place that knows them all."""
+"""Builds agents by name with the live clients that the settings describe; the one place that knows them all.
+
+Each is imported by the method that needs it.
+"""
 
 from __future__ import annotations
 
@@ -8,35 +11,20 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 from interlock.agents.agent import Agent
-from interlock.agents.backend import PoolSettings, backend_agent
-from interlock.agents.backend.configuration import ConfigurationStore
-from interlock.agents.coordinator import coordinator
-from interlock.agents.deploy import deploy_agent
-from interlock.agents.devops.agent import devops_agent
-from interlock.agents.devops.systems import DeploymentTarget, DevopsSystems
-from interlock.agents.qa import qa_agent
-from interlock.agents.security import security_agent
 from interlock.agents.settings import Settings
-from interlock.agents.systems.alert_receipts import HttpAlertReceipts
-from interlock.agents.systems.automatic_engine import AutomaticEngine
-from interlock.agents.systems.aws.artifacts import ArtifactStore
-from interlock.agents.systems.aws.engine import AwsDirectEngine
-from interlock.agents.systems.aws.monitoring import DatabaseMonitoring, Subscription
-from interlock.agents.systems.aws.secrets import SecretStore
-from interlock.agents.systems.aws.session import Aws, AwsSettings
-from interlock.agents.systems.discord import DiscordClient
-from interlock.agents.systems.jira.client import JiraClient
-from interlock.agents.systems.kubernetes import Kubernetes, KubernetesSettings
-from interlock.agents.systems.notification import ChatPort
-from interlock.agents.systems.provisioning import ProvisioningEngine
-from interlock.agents.systems.slack import SlackClient
-from interlock.agents.systems.terraform.cli import Terraform
-from interlock.agents.systems.terraform.engine import TerraformEngine
-from interlock.agents.systems.terraform.rendering import render
 from interlock.protocol.errors import UsageError
 from interlock.protocol.roles import BACKEND, COORDINATOR, DEPLOY, DEVOPS, QA, SECURITY
+
+if TYPE_CHECKING:  # an agent's process imports the clients of its own systems: all of them cost a second and 100 MiB
+    from interlock.agents.systems.aws.artifacts import ArtifactStore
+    from interlock.agents.systems.aws.session import Aws
+    from interlock.agents.systems.kubernetes import Kubernetes
+    from interlock.agents.systems.notification import ChatPort
+    from interlock.agents.systems.provisioning import ProvisioningEngine
+    from interlock.agents.systems.terraform.cli import Terraform
 
 _log = logging.getLogger(__name__)
 
@@ -71,12 +59,26 @@ class _Workshop:
         }
         if name not in builders:
             raise UsageError(f"there is no agent {name!r}; the team is {', '.join(builders)}")
-        return await builders[name]()
+        try:
+            return await builders[name]()
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] == "interlock":
+                raise
+            raise UsageError(f"{name} needs {error.name}: install interlock[devops]") from error
 
     async def _coordinator(self) -> Agent:
+        from interlock.agents.coordinator import coordinator
+
         return coordinator()
 
     async def _devops(self) -> Agent:
+        from interlock.agents.devops.agent import devops_agent
+        from interlock.agents.devops.systems import DeploymentTarget, DevopsSystems
+        from interlock.agents.systems.alert_receipts import HttpAlertReceipts
+        from interlock.agents.systems.aws.monitoring import DatabaseMonitoring, Subscription
+        from interlock.agents.systems.jira.client import JiraClient
+        from interlock.agents.systems.terraform.cli import Terraform
+
         settings, aws = self._settings, await self._open_aws()
         if not settings.jira.url:
             raise UsageError("jira.url is not set: say in interlock.toml, or INTERLOCK_JIRA__URL, where tickets are")
@@ -116,22 +118,35 @@ class _Workshop:
         return devops_agent(systems)
 
     async def _backend(self) -> Agent:
+        from interlock.agents.backend import PoolSettings, backend_agent
+        from interlock.agents.backend.configuration import ConfigurationStore
+        from interlock.agents.systems.aws.secrets import SecretStore
+
         pool = self._settings.backend
         configuration = ConfigurationStore(self._settings.state_dir / "backend-configuration")
         secrets = SecretStore(await self._open_aws())
         return backend_agent(secrets, configuration, PoolSettings(size=pool.pool_size, replicas=pool.replicas))
 
     async def _security(self) -> Agent:
+        from interlock.agents.security import security_agent
+
         aws = await self._open_aws()
         return security_agent(await self._artifacts(aws), aws)
 
     async def _qa(self) -> Agent:
+        from interlock.agents.qa import qa_agent
+        from interlock.agents.systems.aws.secrets import SecretStore
+
         return qa_agent(SecretStore(await self._open_aws()), ca_file=self._settings.qa.ca_file)
 
     async def _deploy(self) -> Agent:
+        from interlock.agents.deploy import deploy_agent
+
         return deploy_agent(await self._kubernetes())
 
     async def _open_aws(self) -> Aws:
+        from interlock.agents.systems.aws.session import Aws, AwsSettings
+
         if self._aws is None:
             section = self._settings.aws
             self._aws = await self._stack.enter_async_context(
@@ -147,11 +162,15 @@ class _Workshop:
         return self._aws
 
     async def _artifacts(self, aws: Aws) -> ArtifactStore:
+        from interlock.agents.systems.aws.artifacts import ArtifactStore
+
         store = ArtifactStore(aws, bucket=self._settings.provisioning.artifact_bucket)
         await store.ensure()
         return store
 
     async def _kubernetes(self) -> Kubernetes:
+        from interlock.agents.systems.kubernetes import Kubernetes, KubernetesSettings
+
         section = self._settings.kubernetes
         cluster = await Kubernetes.connect(
             KubernetesSettings(
@@ -165,6 +184,9 @@ class _Workshop:
         return cluster
 
     def _chats(self) -> tuple[ChatPort, ...]:
+        from interlock.agents.systems.discord import DiscordClient
+        from interlock.agents.systems.slack import SlackClient
+
         section = self._settings.chat
         chats: list[ChatPort] = []
         if section.slack:
@@ -179,6 +201,11 @@ class _Workshop:
 
     def _engine(self, aws: Aws, terraform: Terraform) -> ProvisioningEngine:
         """Choose what applies plans. An emulated AWS is no provider's endpoint: there `auto` is the direct engine."""
+        from interlock.agents.systems.automatic_engine import AutomaticEngine
+        from interlock.agents.systems.aws.engine import AwsDirectEngine
+        from interlock.agents.systems.terraform.engine import TerraformEngine
+        from interlock.agents.systems.terraform.rendering import render
+
         choice, emulated = self._settings.provisioning.engine, self._settings.aws.endpoint_url is not None
         direct = AwsDirectEngine(aws, poll_interval=0.2 if emulated else 15.0)
         render_code = partial(render, state_bucket=self._settings.provisioning.state_bucket)

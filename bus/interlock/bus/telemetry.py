@@ -9,7 +9,7 @@ __all__ = ["OFF", "Operation", "Telemetry", "current"]
 
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from opentelemetry import context as contexts
 from opentelemetry import trace
@@ -18,12 +18,14 @@ from opentelemetry.util.types import AttributeValue
 
 from interlock.bus import trace_context
 from interlock.bus.clock import Clock, SystemClock
-from interlock.bus.meters import Meters
 from interlock.bus.store.records import OutboxMessage
 from interlock.bus.tracing import Tracing, blame, describe, nanos
 from interlock.bus.transport import Delivery, Outgoing
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.message import ALL, Message
+
+if TYPE_CHECKING:  # instruments are imported by whoever measures
+    from interlock.bus.meters import Meters
 
 _EXCHANGE = "interlock.messages"
 

@@ -14,7 +14,6 @@ import typer
 
 from interlock.agents.cli.options import application, settings_of
 from interlock.agents.cli.output import reporting
-from interlock.agents.demo.cast import Cast
 from interlock.agents.process import serve
 from interlock.agents.settings import Settings
 from interlock.agents.team import build_agents
@@ -51,6 +50,8 @@ async def _serve(settings: Settings, names: tuple[str, ...]) -> None:
 
 
 async def _supervise(folder: Path, config: Path | None) -> None:
+    from interlock.agents.demo.cast import Cast  # a child process needs no supervisor
+
     await anyio.Path(folder).mkdir(parents=True, exist_ok=True)
     async with Cast(TEAM, config=config, directory=folder, environment=os.environ, brokers={}):
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:

@@ -24,7 +24,6 @@ from opentelemetry.trace import SpanContext
 from interlock.agents.telemetry.settings import TelemetrySettings
 from interlock.agents.telemetry.trace_file import TraceFileWriter, to_line
 from interlock.bus.clock import Clock
-from interlock.bus.meters import Meters
 from interlock.bus.telemetry import Telemetry
 from interlock.bus.tracing import TracerSpans, Tracing
 from interlock.protocol.errors import UsageError
@@ -37,6 +36,7 @@ if TYPE_CHECKING:  # an extra, which is imported only when something is on
     from opentelemetry.sdk.trace.sampling import Sampler
 
     from interlock.agents.telemetry.pushing import PushedMeasurements
+    from interlock.bus.meters import Meters
 
 _SCOPE = "interlock"
 _FLUSH = 5.0
@@ -190,6 +190,7 @@ def _meters(
     from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 
     from interlock.agents.telemetry.measurements import Histograms, ScrapedMeasurements
+    from interlock.bus.meters import Meters
 
     target: ScrapedMeasurements | PushedMeasurements
     reader: MetricReader

@@ -9,7 +9,6 @@ from typing import Protocol
 
 import anyio
 
-from interlock.bus.meters import Gauges
 from interlock.bus.store.port import Store
 from interlock.bus.telemetry import Telemetry
 from interlock.bus.transport import Transport
@@ -70,6 +69,8 @@ class Standing:
             except InterlockError:
                 counts = None  # it is away; the reason is logged by those who need it
         if meters is not None:
+            from interlock.bus.meters import Gauges  # loaded already, since there are meters
+
             oldest = (self.telemetry.clock.now() - waiting[0].created_at).total_seconds() if waiting else 0.0
             meters.gauges = Gauges(
                 ready=counts.ready if counts else 0,
