@@ -1,8 +1,8 @@
 """Durable agent to durable agent, beside plain FastStream: a ping, its answer, and what the answer leads to.
 
 Two processes talk over one private RabbitMQ. With Interlock each is an agent with inbox and outbox in SQLite
-(synchronous=FULL): nothing is lost or done twice, whichever process dies when. With FastStream each is a subscriber that
-publishes its answer and acknowledges. Both sides of both publish persistent, mandatory, confirmed messages to quorum
+(synchronous=FULL): nothing is lost or done twice, whichever process dies when. With FastStream each is a subscriber
+that publishes its answer and acknowledges. Both sides of both publish persistent, mandatory, confirmed messages to quorum
 queues. Run it with `python tests/benchmarks/durable.py [--in-flight 10 100 1000] [--store postgresql]`; the contenders
 take turns within every round.
 """
@@ -324,7 +324,7 @@ async def _postgresql(folder: Path, stack: AsyncExitStack) -> dict[str, str]:
 
 def _row(contender: str, in_flight: int, said: list[dict[str, Any]]) -> dict[str, Any]:
     def median(role: str, what: str) -> float:
-        return statistics.median(each[role].get(what, 0.0) for each in said)
+        return statistics.median(float(each[role].get(what, 0.0)) for each in said)
 
     return {
         "contender": contender,
@@ -341,7 +341,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     """Return the medians as lines for people."""
     plain = {row["in_flight"]: row["rate"] for row in rows if row["contender"] == "faststream"}
     lines = [
-        f"{'contender':12}{'in flight':>10}{'answers/s':>11}{'x plain':>9}{'µs CPU':>8}{'commits':>9}{'ops':>6}{'MiB':>6}"
+        f"{'contender':12}{'in flight':>10}{'answers/s':>11}{'x plain':>9}"
+        f"{'µs CPU':>8}{'commits':>9}{'ops':>6}{'MiB':>6}"
     ]
     for row in rows:
         ratio = row["rate"] / plain[row["in_flight"]] if row["in_flight"] in plain else float("nan")
