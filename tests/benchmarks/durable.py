@@ -2,9 +2,9 @@
 
 Two processes talk over one private RabbitMQ. With Interlock each is an agent with inbox and outbox in SQLite
 (synchronous=FULL): nothing is lost or done twice, whichever process dies when. With FastStream each is a subscriber
-that publishes its answer and acknowledges. Both sides of both publish persistent, mandatory, confirmed messages to quorum
-queues. Run it with `python tests/benchmarks/durable.py [--in-flight 10 100 1000] [--store postgresql]`; the contenders
-take turns within every round.
+that publishes its answer and acknowledges. Both sides of both publish persistent, mandatory, confirmed messages to
+quorum queues. Run it with `python tests/benchmarks/durable.py [--in-flight 10 100 1000] [--store postgresql]`; the
+contenders take turns within every round.
 """
 
 from __future__ import annotations
@@ -340,10 +340,8 @@ def _row(contender: str, in_flight: int, said: list[dict[str, Any]]) -> dict[str
 def table(rows: list[dict[str, Any]]) -> str:
     """Return the medians as lines for people."""
     plain = {row["in_flight"]: row["rate"] for row in rows if row["contender"] == "faststream"}
-    lines = [
-        f"{'contender':12}{'in flight':>10}{'answers/s':>11}{'x plain':>9}"
-        f"{'µs CPU':>8}{'commits':>9}{'ops':>6}{'MiB':>6}"
-    ]
+    head = ("contender", "in flight", "answers/s", "x plain", "CPU us", "commits", "ops", "MiB")
+    lines = ["{:12}{:>10}{:>11}{:>9}{:>8}{:>9}{:>6}{:>6}".format(*head)]
     for row in rows:
         ratio = row["rate"] / plain[row["in_flight"]] if row["in_flight"] in plain else float("nan")
         lines.append(

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
+from interlock.agents.admitted import AdmittedEnvelopes
 from interlock.agents.agent import Agent, Handler
 from interlock.agents.context import Context, operation
 from interlock.agents.interruption import Interruption, Interruptions
@@ -56,6 +57,7 @@ class Attempts:
         written: Callable[[], None],
         rescheduled: Callable[[], None],
         repairs: Repairs | None = None,
+        admitted: AdmittedEnvelopes | None = None,
         telemetry: Telemetry = OFF,
     ) -> None:
         """`written` is called when something may be in the outbox, `rescheduled` when a retry or timer was set.
@@ -70,6 +72,7 @@ class Attempts:
         self._written = written
         self._rescheduled = rescheduled
         self._repairs = repairs
+        self._admitted = AdmittedEnvelopes() if admitted is None else admitted
         self._telemetry = telemetry
         self._backoff = Backoff(first=settings.first_retry, longest=settings.last_retry)
         self._interruptions = Interruptions(
@@ -141,7 +144,7 @@ class Attempts:
     def _envelope(self, claim: Claim) -> Envelope[Message]:
         message = claim.message
         if message.type != TIMER:
-            return decode(message.body, catalogue=self._agent.catalogue)
+            return self._admitted.take(message) or decode(message.body, catalogue=self._agent.catalogue)
         return Envelope.wrap(
             TimerFired(name=message.body.decode()),
             sender=self._agent.name,

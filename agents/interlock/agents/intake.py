@@ -4,10 +4,12 @@ from __future__ import annotations
 
 __all__ = ["Intake"]
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import anyio
 
+from interlock.agents.admitted import AdmittedEnvelopes
 from interlock.agents.agent import Agent
 from interlock.agents.patience import Patience
 from interlock.agents.refusal import Refusal
@@ -40,8 +42,10 @@ class Intake:
         clock: Clock,
         patience: Patience,
         telemetry: Telemetry = OFF,
+        admitted: AdmittedEnvelopes | None = None,
         window: int = 64,
     ) -> None:
+        """What it takes in is left in `admitted` for the one who works on it."""
         self._agent = agent
         self._store = store
         self._clock = clock
@@ -49,7 +53,8 @@ class Intake:
         self._telemetry = telemetry
         self._beginnings = Beginnings(store, patience=patience, telemetry=telemetry)
         self._refusal = Refusal(agent.name, store=store, clock=clock, patience=patience)
-        self._window = anyio.Semaphore(window)
+        self._kept = AdmittedEnvelopes() if admitted is None else admitted
+        self._window = anyio.Semaphore(window, fast_acquire=True)
         self._reading = anyio.CancelScope()
 
     def __repr__(self) -> str:
@@ -70,11 +75,11 @@ class Intake:
         Raises BrokerUnavailableError when the deliveries end by themselves, StoreUnavailableError when the store stays
         away, both in an exception group.
         """
-        async with anyio.create_task_group() as tasks:
+        async with asyncio.TaskGroup() as tasks:  # a fourth of the cost of anyio's, for as many tasks as messages
             with self._reading:
                 async for delivery in deliveries:
                     await self._window.acquire()
-                    tasks.start_soon(self._take, delivery, stored, told)
+                    tasks.create_task(self._take(delivery, stored, told))
                 raise BrokerUnavailableError(f"{self._agent.name} gets no more deliveries: its transport was closed")
 
     async def _take(self, delivery: Delivery, stored: Callable[[str], None], told: Callable[[], None]) -> None:
@@ -91,6 +96,7 @@ class Intake:
             envelope = self._admitted(delivery)
             receiving.concerns(envelope, begins=await self._beginnings.at(delivery, envelope))
             with about(self._agent.name, envelope.conversation_id, envelope.id, envelope.type):
+                self._kept.keep(delivery.body, envelope)
                 receipt = await self._patience.insist(self._store.receive, self._row(delivery, envelope))
                 receiving.note("interlock.receipt", receipt)
                 if receipt is Receipt.CONFLICT:

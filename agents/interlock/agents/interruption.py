@@ -90,8 +90,10 @@ class Interruptions:
     def working_on(self, claim: Claim, envelope: Envelope[Message]) -> Generator[UnderWay]:
         """Let the body be interrupted; whether it was is in what this yields, once the body has ended."""
         under_way = UnderWay(claim, envelope, self._until(envelope))
-        if isinstance(envelope.payload, Request):
-            self._under_way[claim.fence] = under_way
+        if not isinstance(envelope.payload, Request):
+            yield under_way  # nobody can take back or hurry what asks for no answer
+            return
+        self._under_way[claim.fence] = under_way
         try:
             with under_way.scope:
                 yield under_way

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import anyio
 
+from interlock.agents.admitted import AdmittedEnvelopes
 from interlock.agents.agent import Agent
 from interlock.agents.attempt import Attempts
 from interlock.agents.intake import Intake
@@ -54,7 +55,10 @@ class Runtime:
         self._settings = settings or RuntimeSettings()
         self._patience = Patience(clock, longest=self._settings.patience)
         self._relay = Relay(store, transport, clock=clock, identity=agent.name, telemetry=telemetry)
-        self._intake = Intake(agent, store=store, clock=clock, patience=self._patience, telemetry=telemetry)
+        admitted = AdmittedEnvelopes()
+        self._intake = Intake(
+            agent, store=store, clock=clock, patience=self._patience, telemetry=telemetry, admitted=admitted
+        )
         self._rescheduled = anyio.Event()
         self._taking = False
         self._attempts = Attempts(
@@ -65,6 +69,7 @@ class Runtime:
             settings=self._settings,
             written=self._relay.wake,
             rescheduled=lambda: self._rescheduled.set(),
+            admitted=admitted,
             telemetry=telemetry,
             repairs=Repairs(
                 agent, store=store, transport=transport, intake=self._intake, woken=lambda: self._worker.wake()

@@ -78,7 +78,7 @@ class Database(Protocol):
 
     @property
     def is_local(self) -> bool:
-        """Whether it runs in this process: then savepoints cost nothing, and no answer to a commit is ever lost."""
+        """Whether it runs in this process: then savepoints cost little, and no answer to a commit is ever lost."""
         ...
 
     def is_outage(self, error: Exception) -> bool:

@@ -63,8 +63,8 @@ class _OperationFailedError(Exception):
 class Writer:
     """Runs operations one after the other on a database that is its own from now on.
 
-    Each operation is atomic: it has a savepoint of its own inside the group's transaction, or, where savepoints are
-    dear, the operations of a group in which one has failed are run again one by one.
+    Each operation is atomic. A group is first run without savepoints, which are half of all statements; when one of its
+    operations fails, all are run again: each under a savepoint of its own, or, where those are dear, one by one.
     """
 
     def __init__(self, database: Database, *, name: str, fail_point: FailPoint | None = None) -> None:
@@ -141,14 +141,18 @@ class Writer:
             self._tasks.put(None)
         return group
 
-    def _commit(self, group: list[_Task]) -> list[_Outcome]:
-        """Run a group in one transaction. When the transaction fails, so has every operation of the group."""
+    def _commit(self, group: list[_Task], *, apart: bool = False) -> list[_Outcome]:
+        """Run a group in one transaction. When the transaction fails, so has every operation of the group.
+
+        `apart` gives each operation a savepoint.
+        """
         database = self._database
+        attempt = self._attempt_apart if apart else self._attempt_together
         fate = "nothing was written"
         try:
             database.begin()
             self._reach("begun")
-            outcomes = [self._attempt(task) for task in group]
+            outcomes = [attempt(task) for task in group]
             self._reach("before_commit")
             if not database.is_local:
                 fate = "it may have been written all the same"
@@ -157,6 +161,8 @@ class Writer:
             database.rollback()
             if len(group) == 1:
                 return [_Outcome(group[0], error=failed.error)]
+            if database.is_local:
+                return self._commit(group, apart=True)
             return [outcome for task in group for outcome in self._commit([task])]
         except database.errors as error:
             database.rollback()
@@ -168,9 +174,6 @@ class Writer:
         self._commits += 1
         self._operations += len(group)
         return outcomes
-
-    def _attempt(self, task: _Task) -> _Outcome:
-        return self._attempt_apart(task) if self._database.is_local else self._attempt_together(task)
 
     def _attempt_apart(self, task: _Task) -> _Outcome:
         """Run an operation of a group under a savepoint, so that its failure is its own."""
@@ -188,12 +191,12 @@ class Writer:
         return outcome
 
     def _attempt_together(self, task: _Task) -> _Outcome:
-        """Run an operation of a group that fails as a whole: a savepoint would cost two round trips of each."""
+        """Run an operation of a group that fails as a whole."""
         try:
             return _Outcome(task, result=task.operation(self._database.connection))
         except Exception as error:  # as above
             if not self._database.in_transaction:
-                raise  # the connection is lost
+                raise  # the connection is lost, or SQLite has rolled back (disk full, I/O error)
             raise _OperationFailedError(self._translated(error)) from error
 
     def _translated(self, error: Exception) -> Exception:
