@@ -140,12 +140,11 @@ class Runtime:
             background.cancel_scope.cancel()
 
     async def _take_in(self, deliveries: AsyncIterator[Delivery]) -> None:
-        await self._intake.run(deliveries, stored=self._has_stored, told=self._relay.wake)
+        await self._intake.run(deliveries, storing=self._worker.wake, stored=self._has_stored, told=self._relay.wake)
 
     def _has_stored(self, type: str) -> None:  # noqa: A002 - the wire's word
         if type == TaskCancelled.declaration.type:
             self._rescheduled.set()  # its request may be under way; its own turn comes after that
-        self._worker.wake()
 
     async def _watch_the_clock(self) -> None:
         """Fire timers, interrupt what is to end, and wake the worker when a retry or a lost lease falls due."""

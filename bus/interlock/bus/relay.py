@@ -86,6 +86,7 @@ class Relay:
         self._lanes: dict[str, deque[OutboxMessage]] = {}
         self._held: set[str] = set()
         self._confirmed: list[str] = []
+        self._marking: asyncio.Task[None] | None = None
         self._failures: dict[str, int] = {}
         self._outages = 0
         self._paused_until = clock.monotonic()
@@ -138,17 +139,17 @@ class Relay:
             await self._sleep(self._clock.monotonic() + seconds, progress)
 
     async def _turn(self, lanes: asyncio.TaskGroup) -> float | None:
-        """Start what there is room for, mark what is confirmed, and return until when to sleep, None for ever.
+        """Start what there is room for, and return until when to sleep, None for ever.
 
-        In this order: what goes out next does not wait until the disk has taken that something has gone.
+        What goes out next does not wait until the disk has taken that something has gone.
         """
+        if self._confirmed and (self._marking is None or self._marking.done()):
+            self._marking = lanes.create_task(self._mark_apart())
         if self._paused():
-            await self._mark()
             return self._paused_until
         room = self._window - len(self._held) + len(self._confirmed)
         if room > 0 and (self._looks or (self._due_at is not None and self._due_at <= self._clock.monotonic())):
             await self._look(lanes, room)
-        await self._mark()
         return self._paused_until if self._paused() else self._due_at
 
     async def _look(self, lanes: asyncio.TaskGroup, room: int) -> None:
@@ -156,8 +157,9 @@ class Relay:
         self._looks = False
         try:
             # In this order: what becomes due between the two questions is in the answer to the second.
-            due = await self._store.next_unsent_due()
-            waiting = await self._store.unsent(limit=self._window + len(self._held))
+            due, waiting = await asyncio.gather(
+                self._store.next_unsent_due(), self._store.unsent(limit=self._window + len(self._held))
+            )
         except BaseException:
             self._looks = True
             raise
@@ -174,6 +176,13 @@ class Relay:
             else:
                 self._lanes[message.conversation_id] = deque([message])
                 lanes.create_task(self._publish_in_order(message.conversation_id))
+
+    async def _mark_apart(self) -> None:
+        try:
+            await self._mark()
+        except TransientError as error:
+            self._pause(error)
+        self._woken.set()
 
     async def _mark(self) -> None:
         """Record the confirms so far in one go; those that come meanwhile are for the next turn."""

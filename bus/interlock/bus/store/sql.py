@@ -150,7 +150,7 @@ class SqlStore:
 
     async def mark_sent(self, message_ids: Sequence[str]) -> None:
         """Record confirms; ids that do not wait are ignored."""
-        await self._run(lambda db, now: outbox.mark_sent(db, message_ids, now=now))
+        await self._run(lambda db, now: outbox.mark_sent(db, message_ids, now=now), lazily=True)
 
     async def postpone(self, message_id: str, *, not_before: datetime, error: str) -> None:
         """Let an outgoing message wait."""
@@ -278,10 +278,12 @@ class SqlStore:
         """Write what is queued and release the database."""
         await self._writer.aclose()
 
-    async def _run(self, operation: Callable[[Connection, int], Result], *, news: bool = False) -> Result:
+    async def _run(
+        self, operation: Callable[[Connection, int], Result], *, news: bool = False, lazily: bool = False
+    ) -> Result:
         """Run an operation on the connection, at the present moment in microseconds."""
         now = to_micros(self._clock.now())
-        return await self._writer.run(lambda db: operation(db, now), news=news)
+        return await self._writer.run(lambda db: operation(db, now), news=news, lazily=lazily)
 
 
 def _micros(seconds: float) -> int:
