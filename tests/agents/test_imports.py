@@ -56,6 +56,13 @@ assert not built, built
     assert "interlock.protocol.messages.change" in imported(program)
 
 
+def test_the_command_line_s_help_imports_no_message() -> None:
+    modules = imported("import interlock.agents.cli")
+
+    assert among(modules, "pydantic", "anyio", "rich", *CLIENTS, *STORES, *TELEMETRY, *PICTURES, *SETTINGS) == []
+    assert [module for module in modules if module.startswith("interlock.bus")] == []
+
+
 def test_a_process_with_the_coordinator_imports_no_outside_system() -> None:
     modules = imported(
         """
@@ -75,7 +82,7 @@ anyio.run(build)
     assert among(modules, *CLIENTS, *COMMAND_LINE, *STORES, *TELEMETRY, *PICTURES) == []
 
 
-async def test_an_agent_s_store_is_opened_without_the_schema_s_tools() -> None:
+def test_an_agent_s_store_is_opened_without_the_schema_s_tools() -> None:
     program = """
 import tempfile, anyio
 from pathlib import Path

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import anyio
 import pytest
 
 from agents.cli.running import COMMAND, MESSAGES, environment, interlock, run_process
 
+APP = "interlock.agents.cli.app"
 COMMANDS = (
     "demo",
     "run",
@@ -70,7 +70,7 @@ def test_a_command_whose_extra_is_missing_says_what_to_install(
     def without_extras(name: str) -> ModuleType:
         raise ModuleNotFoundError("No module named 'aiobotocore'", name="aiobotocore")
 
-    monkeypatch.setattr(importlib, "import_module", without_extras)
+    monkeypatch.setattr(f"{APP}.importlib", SimpleNamespace(import_module=without_extras))
     result = interlock(command, argument)
     assert result.exit_code == 2
     assert result.stderr == f"UsageError: 'interlock {command}' needs aiobotocore: install interlock[{extra}]\n"
@@ -80,7 +80,7 @@ def test_a_defect_in_a_commands_module_is_not_taken_for_a_missing_extra(monkeypa
     def broken(name: str) -> ModuleType:
         raise ModuleNotFoundError("No module named 'interlock.agents.renamed'", name="interlock.agents.renamed")
 
-    monkeypatch.setattr(importlib, "import_module", broken)
+    monkeypatch.setattr(f"{APP}.importlib", SimpleNamespace(import_module=broken))
     assert isinstance(interlock("demo").exception, ModuleNotFoundError)
 
 

@@ -13,12 +13,15 @@ import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import typer
-from rich.cells import cell_len
-from rich.console import Console
 
 from interlock.protocol.errors import InterlockError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class ExitCode(IntEnum):
@@ -50,11 +53,17 @@ class Output:
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
         self._documented = False
-        self._people = Console(stderr=as_json, highlight=False, markup=False, emoji=False, soft_wrap=True)
-        self._notes = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     def __repr__(self) -> str:
         return f"Output(as_json={self._as_json})"
+
+    @cached_property
+    def _people(self) -> Console:
+        return _console(stderr=self._as_json)
+
+    @cached_property
+    def _notes(self) -> Console:
+        return _console(stderr=True)
 
     @property
     def as_json(self) -> bool:
@@ -72,6 +81,8 @@ class Output:
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Write aligned columns; nothing is cut off, so that what is shown can be copied."""
+        from rich.cells import cell_len  # as above
+
         shown = [[harmless(cell) for cell in row] for row in rows]
         widths = [max(map(cell_len, column)) for column in zip(headings, *shown, strict=True)]
         self._people.print(_aligned(headings, widths), style="bold")
@@ -132,6 +143,14 @@ def _only_error(group: BaseExceptionGroup[BaseException]) -> InterlockError | No
     return leaf if isinstance(leaf, InterlockError) else None
 
 
+def _console(*, stderr: bool) -> Console:
+    from rich.console import Console  # not for who only reads the help, nor in an agent's process
+
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    from rich.cells import cell_len  # as above
+
     padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(cells, widths, strict=True))
     return "  ".join(padded).rstrip()
