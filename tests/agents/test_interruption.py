@@ -234,11 +234,11 @@ def _nothing() -> None:
 
 
 def question(text: str, *, clock: Clock) -> Envelope[Message]:
-    return Envelope[Message].wrap(Question(text=text), sender=PEER, receiver=AGENT, sent_at=clock.now())
+    return Envelope.wrap(Question(text=text), sender=PEER, receiver=AGENT, sent_at=clock.now())
 
 
 def cancellation(request: Envelope[Message], *, clock: Clock) -> Envelope[Message]:
-    return Envelope[Message].wrap(
+    return Envelope.wrap(
         TaskCancelled(reason="not wanted"),
         sender=request.sender,
         receiver=AGENT,
@@ -276,7 +276,7 @@ async def ledger(store: Store, told: Envelope[Message], key: str) -> EffectState
 
 async def said_by(sender: str, place: Workplace, *, conversation_id: str, causation_id: str) -> str:
     """Have somebody else ask for the cancellation; returns the id of that message."""
-    envelope = Envelope[Message].wrap(
+    envelope = Envelope.wrap(
         TaskCancelled(reason="spite"),
         sender=sender,
         receiver=AGENT,

@@ -171,7 +171,7 @@ async def interlock(task: Task) -> dict[str, float]:
 
 def _outgoing(message: Message, sender: str, receiver: str, clock: SystemClock) -> OutboxMessage:
     now = clock.now()
-    envelope = Envelope[Message].wrap(message, sender=sender, receiver=receiver, sent_at=now, id=new_id())
+    envelope = Envelope.wrap(message, sender=sender, receiver=receiver, sent_at=now, id=new_id())
     return OutboxMessage(
         message_id=envelope.id,
         receiver=receiver,

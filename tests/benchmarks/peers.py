@@ -130,8 +130,7 @@ class Stage:
         done = subprocess.run(
             self._command(contender, scene, count, in_flight),
             env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             text=True,
             timeout=300,
         )
@@ -210,7 +209,17 @@ def table(results: Results) -> str:
 
 def circumstances() -> dict[str, Any]:
     """Return what a reader must know of where this was measured."""
-    packages = ("aio-pika", "aiormq", "pydantic", "faststream", "taskiq", "taskiq-aio-pika", "dramatiq", "celery", "pika")
+    packages = (
+        "aio-pika",
+        "aiormq",
+        "pydantic",
+        "faststream",
+        "taskiq",
+        "taskiq-aio-pika",
+        "dramatiq",
+        "celery",
+        "pika",
+    )
     installed = [name for name in packages if importlib.util.find_spec(name.replace("-", "_")) is not None]
     return {
         "python": platform.python_version(),

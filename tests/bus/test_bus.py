@@ -164,9 +164,7 @@ async def test_a_private_memory_broker_lets_an_agent_talk_to_itself() -> None:
 
 
 def envelope_of(payload: Message, *, sender: str = "alpha-agent", receiver: str = "beta-agent") -> bytes:
-    return encode(
-        Envelope[Message].wrap(payload, sender=sender, receiver=receiver, sent_at=outgoing().sent_at, id=new_id())
-    )
+    return encode(Envelope.wrap(payload, sender=sender, receiver=receiver, sent_at=outgoing().sent_at, id=new_id()))
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ class Asked:
         causation_id: str | None = None,
     ) -> None:
         over = over or self._transport
-        envelope = Envelope[Message].wrap(
+        envelope = Envelope.wrap(
             payload,
             sender=over.identity,
             receiver=self.envelope.sender,

@@ -22,6 +22,7 @@ from interlock.bus.pending import LIFE_CYCLE, OnProgress
 from interlock.bus.requests import Requests, RequestStatistics
 from interlock.bus.transport import Delivery, Outgoing, Transport
 from interlock.protocol.catalogue import CATALOGUE, Catalogue
+from interlock.protocol.encoder import Encoder
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.errors import (
     InvalidMessageError,
@@ -30,6 +31,7 @@ from interlock.protocol.errors import (
     UnknownOutcomeError,
     UsageError,
 )
+from interlock.protocol.ids import new_id
 from interlock.protocol.message import Message, Request
 
 Handler: TypeAlias = "Callable[[Envelope[Message]], Awaitable[Message | None]]"
@@ -53,6 +55,7 @@ class Bus:
         self._transport = transport
         self._clock = clock
         self._catalogue = catalogue
+        self._encoder = Encoder(transport.identity)
         self._requests = Requests(transport, clock=clock, catalogue=catalogue)
         self._room = anyio.Semaphore(in_flight)
 
@@ -86,9 +89,30 @@ class Bus:
         Without a conversation it begins one of its own. Raises as `Transport.publish` does; after UnconfirmedError
         the message may arrive, and a second call would be a second message.
         """
-        envelope = self._envelope(message, to=to, conversation_id=conversation_id, causation_id=causation_id)
-        await self._send(envelope, timeout=timeout)
-        return envelope.id
+        now, message_id = self._clock.now(), new_id()
+        conversation = conversation_id or message_id
+        seconds = message.declaration.deadline
+        body = self._encoder.encode(
+            message,
+            receiver=to,
+            message_id=message_id,
+            conversation_id=conversation,
+            sent_at=now,
+            causation_id=causation_id,
+            deadline=now + timedelta(seconds=seconds) if seconds else None,
+        )
+        outgoing = Outgoing(
+            body=body,
+            message_id=message_id,
+            sender=self._transport.identity,
+            receiver=to,
+            type=message.declaration.type,
+            conversation_id=conversation,
+            sent_at=now,
+            causation_id=causation_id,
+        )
+        await self._transport.publish(outgoing, timeout=timeout)
+        return message_id
 
     @overload
     async def request(
@@ -238,7 +262,7 @@ class Bus:
             await delivery.ack()
 
     async def _answer(self, answer: Message, request: Envelope[Message], *, reply_to: str | None) -> None:
-        envelope = Envelope[Message].wrap(
+        envelope = Envelope.wrap(
             answer,
             sender=self._transport.identity,
             receiver=request.sender,
@@ -264,18 +288,16 @@ class Bus:
         *,
         to: str,
         conversation_id: str | None,
-        causation_id: str | None = None,
         deadline: float | None = None,
     ) -> Envelope[Message]:
         now = self._clock.now()
         seconds = deadline or message.declaration.deadline
-        return Envelope[Message].wrap(
+        return Envelope.wrap(
             message,
             sender=self._transport.identity,
             receiver=to,
             sent_at=now,
             conversation_id=conversation_id,
-            causation_id=causation_id,
             deadline=now + timedelta(seconds=seconds) if seconds else None,
         )
 

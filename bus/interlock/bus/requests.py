@@ -186,7 +186,7 @@ class Requests:
 
     async def _cancel(self, request: Envelope[Message], *, reason: str) -> None:
         """Tell the receiver, as well as it goes: the caller's own error or cancellation goes on in any case."""
-        order = Envelope[Message].wrap(
+        order: Envelope[Message] = Envelope.wrap(
             TaskCancelled(reason=reason),
             sender=request.sender,
             receiver=request.receiver,

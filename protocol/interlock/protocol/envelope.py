@@ -70,7 +70,7 @@ class Envelope(BaseModel, Generic[PayloadT]):
     ) -> Envelope[PayloadT]:
         """Put a payload into an envelope; without a conversation it begins one of its own."""
         message_id = id or new_id()
-        return Envelope[PayloadT](
+        return Envelope(
             sender=sender,
             receiver=receiver,
             type=payload.declaration.type,

@@ -26,7 +26,7 @@ ISSUE = conversation_of("PROJ-140")
 def said(
     message: Message, *, sender: str = "backend-agent", to: str = "devops-agent", about: str = ISSUE
 ) -> Envelope[Message]:
-    return Envelope[Message].wrap(message, sender=sender, receiver=to, sent_at=NOW, conversation_id=about)
+    return Envelope.wrap(message, sender=sender, receiver=to, sent_at=NOW, conversation_id=about)
 
 
 HEARTBEAT = said(AgentHeartbeat(name="backend-agent", waiting=0, working=0), to=ALL, about=new_id())

@@ -53,7 +53,7 @@ async def test_a_failure_is_told_and_kept(agent: Agent) -> None:
 
 async def test_a_double_is_handled_once_and_a_reused_id_is_refused(agent: Agent) -> None:
     async with AgentTester(agent) as tester:
-        envelope: Envelope[Message] = Envelope[Message].wrap(
+        envelope: Envelope[Message] = Envelope.wrap(
             Note(text="hello"), sender=PEER, receiver=AGENT, sent_at=tester.clock.now()
         )
         assert await tester.delivered(envelope) == [Answer(text="hello")]

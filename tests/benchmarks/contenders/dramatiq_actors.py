@@ -1,4 +1,4 @@
-"""Dramatiq: an actor per message, confirmed; its worker has eight threads. Its queues are classic, and not mandatory."""
+"""Dramatiq: an actor per message, confirmed; eight threads. Its queues are classic, its publishes not mandatory."""
 
 from __future__ import annotations
 

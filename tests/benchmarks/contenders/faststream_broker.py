@@ -33,7 +33,7 @@ async def consume(url: str, count: int, _: int) -> None:
     arrived = count_down(count, done.set)
 
     @broker.subscriber(_queue())
-    async def handle(_event: Event) -> None:  # type: ignore[valid-type] # pydantic's class, made at run time
+    async def handle(_event: Event) -> None:
         arrived()
 
     async with broker:

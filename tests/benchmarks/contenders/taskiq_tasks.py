@@ -21,7 +21,7 @@ async def publish(url: str, count: int, in_flight: int) -> None:
     broker = _broker(url)
 
     @broker.task(task_name="event")
-    async def event(_event: Event) -> None: ...  # type: ignore[valid-type] # pydantic's class, made at run time
+    async def event(_event: Event) -> None: ...
 
     await broker.startup()
     measurement = Measurement(count)
@@ -37,7 +37,7 @@ async def consume(url: str, count: int, _: int) -> None:
     arrived = count_down(count, done.set)
 
     @broker.task(task_name="event")
-    async def handle(_event: Event) -> None:  # type: ignore[valid-type] # as above
+    async def handle(_event: Event) -> None:
         arrived()
 
     broker.is_worker_process = True

@@ -65,8 +65,16 @@ class Publisher:
                 f"message {message.message_id} was not sent: those before it had no confirm for {timeout:g} s"
             )
         answered = True
+        deadline = self._clock.monotonic() + timeout
+        outstanding = self._exchanges
+        attempts = 0
         try:
-            await self._publish(message, self._clock.monotonic() + timeout, timeout)
+            while outstanding:
+                line = self._line
+                if line is None or line.channel.is_closed or line.channel.is_full:
+                    line = await self._usable_line(message, deadline, attempts=attempts)
+                attempts += 1
+                outstanding = await self._attempt(line, message, outstanding, deadline, timeout)
         except (UnconfirmedError, BrokerUnavailableError):
             answered = False
             raise
@@ -78,23 +86,6 @@ class Publisher:
         line, self._line = self._line, None
         if line is not None:
             await line.channel.aclose()
-
-    async def _publish(self, message: Outgoing, deadline: float, timeout: float) -> None:
-        outstanding: tuple[str, ...] = self._exchanges
-        attempts = 0
-        while outstanding:
-            line = self._line
-            if line is None or line.channel.is_closed or line.channel.is_full:
-                try:
-                    line = await self._usable_line(message, deadline)
-                except (BrokerUnavailableError, UsageError) as error:
-                    if attempts:  # also when the transport was closed meanwhile: the broker may have it
-                        raise UnconfirmedError(
-                            message.message_id, "the connection was lost before the confirm"
-                        ) from error
-                    raise
-            attempts += 1
-            outstanding = await self._attempt(line, message, outstanding, deadline, timeout)
 
     async def _attempt(
         self, line: _Line, message: Outgoing, exchanges: tuple[str, ...], deadline: float, timeout: float
@@ -131,7 +122,16 @@ class Publisher:
         if line is self._line and self._clock.monotonic() - line.opened_at >= _REFUSING:
             self._line = None
 
-    async def _usable_line(self, message: Outgoing, deadline: float) -> _Line:
+    async def _usable_line(self, message: Outgoing, deadline: float, *, attempts: int) -> _Line:
+        """Return a line that is open and has room. After `attempts`, that there is none means an unknown outcome."""
+        try:
+            return await self._line_by(message, deadline)
+        except (BrokerUnavailableError, UsageError) as error:
+            if attempts:  # also when the transport was closed meanwhile: the broker may have it
+                raise UnconfirmedError(message.message_id, "the connection was lost before the confirm") from error
+            raise
+
+    async def _line_by(self, message: Outgoing, deadline: float) -> _Line:
         with anyio.move_on_after(deadline - self._clock.monotonic()):
             while True:
                 line = self._line
@@ -142,9 +142,10 @@ class Publisher:
                 else:
                     return line
         if self._line is not None and self._line.channel.is_full:
+            blocked = self._line.channel.blocked
             raise BrokerUnavailableError(
                 f"message {message.message_id} was not sent: the broker takes nothing"
-                + (f" ({self._line.channel.blocked})" if self._line.channel.blocked else "")
+                + (f" ({blocked})" if blocked else "")
             )
         raise BrokerUnavailableError(f"{self._identity} has no connection to publish over; is the broker running?")
 

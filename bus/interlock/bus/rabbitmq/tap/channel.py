@@ -17,7 +17,6 @@ from interlock.bus.rabbitmq.tap.acks import Acks
 from interlock.bus.rabbitmq.tap.arrived import ArrivedContent
 from interlock.bus.rabbitmq.tap.confirms import Confirms
 from interlock.bus.rabbitmq.tap.delivery import TapDelivery
-from interlock.bus.rabbitmq.tap.frames import Publishing
 from interlock.bus.rabbitmq.tap.stream import Stream
 from interlock.bus.rabbitmq.topology import MESSAGES
 from interlock.bus.rabbitmq.verdict import LOST, Outcome, Verdict, outcome_of
@@ -93,16 +92,7 @@ class TapChannel:
         routing_key = message.routing_key
         address = self._addresses.get((exchange, routing_key)) or self._address(message, exchange)
         message_id = f"{message.message_id}/{attempt}"
-        header = Publishing(
-            message_id=message_id,
-            conversation_id=message.conversation_id,
-            type=message.type,
-            user_id=message.sender,
-            timestamp=int(message.sent_at.timestamp()),
-            correlation_id=message.causation_id,
-            reply_to=message.reply_to,
-            traceparent=message.traceparent,
-        ).header(len(message.body))
+        header = frames.content_header(message, message_id=message_id)
         outcome = self._confirms.expect(message_id, within=within)
         self._stream.write(
             (address, *frames.content(self._number, header, message.body, largest=self._largest)),

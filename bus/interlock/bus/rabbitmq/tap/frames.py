@@ -22,17 +22,17 @@ __all__ = [
     "NACK",
     "OVERHEAD",
     "RETURN",
-    "Publishing",
     "ack",
     "address_of",
     "content",
+    "content_header",
     "reject",
     "short_string",
 ]
 
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+
+from interlock.bus.transport import Outgoing
 
 FRAME = struct.Struct(">BHI")
 """Kind, channel and size of what follows; behind that stands `END`."""
@@ -66,49 +66,35 @@ _SIZE = struct.Struct(">I")
 _SECONDS = struct.Struct(">Q")
 
 
-@dataclass(frozen=True, slots=True)
-class Publishing:
-    """What the broker is told about one message."""
-
-    message_id: str
-    conversation_id: str
-    type: str
-    user_id: str
-    timestamp: int
-    """Seconds since 1970."""
-    correlation_id: str | None
-    reply_to: str | None
-    traceparent: str | None
-
-    def header(self, size: int) -> bytes:
-        """Return the content header of a persistent JSON body of this size, in bytes."""
-        conversation = self.conversation_id.encode()
-        table = _CONVERSATION + _SIZE.pack(len(conversation)) + conversation
-        if self.traceparent:
-            trace = self.traceparent.encode()
-            table += _TRACEPARENT + _SIZE.pack(len(trace)) + trace
-        flags = _ALWAYS
-        addresses = b""
-        if self.correlation_id is not None:
-            flags |= CORRELATION_ID
-            addresses = short_string(self.correlation_id)
-        if self.reply_to is not None:
-            flags |= REPLY_TO
-            addresses += short_string(self.reply_to)
-        return b"".join(
-            (
-                _CONTENT.pack(60, 0, size, flags),
-                _JSON,
-                _SIZE.pack(len(table)),
-                table,
-                _PERSISTENT,
-                addresses,
-                short_string(self.message_id),
-                _SECONDS.pack(self.timestamp),
-                short_string(self.type),
-                short_string(self.user_id),
-            )
+def content_header(message: Outgoing, *, message_id: str) -> bytes:
+    """Return the content header of a persistent JSON message; `message_id` is this attempt's own."""
+    conversation = message.conversation_id.encode()
+    table = _CONVERSATION + _SIZE.pack(len(conversation)) + conversation
+    if message.traceparent:
+        trace = message.traceparent.encode()
+        table += _TRACEPARENT + _SIZE.pack(len(trace)) + trace
+    flags = _ALWAYS
+    addresses = b""
+    if message.causation_id is not None:
+        flags |= CORRELATION_ID
+        addresses = short_string(message.causation_id)
+    if message.reply_to is not None:
+        flags |= REPLY_TO
+        addresses += short_string(message.reply_to)
+    return b"".join(
+        (
+            _CONTENT.pack(60, 0, len(message.body), flags),
+            _JSON,
+            _SIZE.pack(len(table)),
+            table,
+            _PERSISTENT,
+            addresses,
+            short_string(message_id),
+            _SECONDS.pack(int(message.sent_at.timestamp())),
+            short_string(message.type),
+            short_string(message.sender),
         )
+    )
 
 
 def address_of(channel: int, exchange: str, routing_key: str, *, mandatory: bool) -> bytes:
@@ -124,22 +110,19 @@ def address_of(channel: int, exchange: str, routing_key: str, *, mandatory: bool
     return FRAME.pack(METHOD, channel, len(method)) + method + b"\xce"
 
 
-def content(channel: int, header: bytes, body: bytes, *, largest: int) -> Iterator[bytes]:
-    """Yield the pieces of a content header and its body, no frame's content being larger than `largest` bytes."""
-    yield FRAME.pack(HEADER, channel, len(header))
-    yield header
+def content(channel: int, header: bytes, body: bytes, *, largest: int) -> tuple[bytes, ...]:
+    """Return the pieces of a content header and its body, no frame's content being larger than `largest` bytes."""
     size = len(body)
+    head = FRAME.pack(HEADER, channel, len(header))
+    if not size:
+        return head, header, b"\xce"
     if size <= largest:
-        if size:
-            yield b"\xce" + FRAME.pack(BODY, channel, size)
-            yield body
-        yield b"\xce"
-        return
+        return head, header, b"\xce" + FRAME.pack(BODY, channel, size), body, b"\xce"
+    pieces = [head, header]
     for start in range(0, size, largest):
         piece = body[start : start + largest]
-        yield b"\xce" + FRAME.pack(BODY, channel, len(piece))
-        yield piece
-    yield b"\xce"
+        pieces += (b"\xce" + FRAME.pack(BODY, channel, len(piece)), piece)
+    return *pieces, b"\xce"
 
 
 def ack(channel: int, tag: int, *, multiple: bool) -> bytes:
