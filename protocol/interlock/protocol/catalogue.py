@@ -37,6 +37,7 @@ class Catalogue:
         self._routes: dict[str, list[Route]] = {}
         for message in self._by_name.values():
             self._routes.setdefault(message.declaration.type, []).append(message.declaration.route)
+        self._readings = {key: self._read_as(*key) for key in self._by_name}
 
     def __repr__(self) -> str:
         return f"Catalogue({len(self._by_name)} messages)"
@@ -59,6 +60,9 @@ class Catalogue:
 
         Raises InvalidMessageError when the version is not known, and no upcast begins at it.
         """
+        return self._readings.get((type, version)) or self._read_as(type, version)
+
+    def _read_as(self, type: str, version: int) -> Reading:  # noqa: A002 - the wire's word
         written = read = self._by_name.get((type, version))
         upcasts: list[Upcast] = []
         while (newer := self._by_name.get((type, version + len(upcasts) + 1))) and newer.declaration.upcast:

@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from interlock.protocol.catalogue import CATALOGUE, Catalogue, Reading
@@ -25,6 +25,9 @@ from interlock.protocol.strict_json import MAX_BYTES, parse_object
 
 CONTENT_TYPE = "application/json"
 
+_ENVELOPES: TypeAdapter[Envelope[Any]] = TypeAdapter(Envelope)
+"""Writes bytes, where `model_dump_json` makes a string of them first."""
+
 _NAME = re.compile(r"[A-Za-z0-9._/\[\]-]{1,100}")
 
 
@@ -33,7 +36,7 @@ def encode(envelope: Envelope[Any]) -> bytes:
 
     Raises InvalidMessageError when it is larger than a receiver would accept.
     """
-    body = envelope.model_dump_json(by_alias=True, exclude_none=True).encode()
+    body = _ENVELOPES.dump_json(envelope, by_alias=True, exclude_none=True)
     if len(body) > MAX_BYTES:
         raise InvalidMessageError(
             RejectionCode.TOO_LARGE,

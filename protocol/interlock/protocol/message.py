@@ -75,7 +75,7 @@ class Route:
 
     def allows(self, sender: str, receiver: str) -> bool:
         """Return whether this sender may send to this receiver."""
-        return bool({sender, ANY} & self.senders) and bool({receiver, ANY} & self.receivers)
+        return (sender in self.senders or ANY in self.senders) and (receiver in self.receivers or ANY in self.receivers)
 
 
 def _names(names: str | Iterable[str]) -> frozenset[str]:

@@ -20,6 +20,8 @@ MAX_DEPTH = 32
 _MAX_INTEGER_DIGITS = 19
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_NESTING = re.compile(rb'[{\[]|[}\]]|"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+"""What opens, what closes, and strings in which neither counts; one that does not end takes the rest."""
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
@@ -39,14 +41,14 @@ def parse_object(body: bytes) -> dict[str, Any]:
     if text.startswith("\ufeff"):
         raise InvalidMessageError(RejectionCode.NOT_JSON, "a byte order mark is not allowed")
     try:
-        value = _DECODER.decode(text)
+        value: object = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         reason = f"not JSON at line {error.lineno}, column {error.colno}"
         raise InvalidMessageError(RejectionCode.NOT_JSON, reason) from error
     if not isinstance(value, dict):
         raise InvalidMessageError(RejectionCode.NOT_AN_OBJECT, "the message must be a JSON object")
-    if b"\\u" in body:  # which our own encoder hardly ever writes
-        if _NUL_ESCAPE.search(body):
+    if b"\\" in body:  # else no escape can hide anything: two searches over ordinary bodies were half of the cost
+        if b"\\u0000" in body and _NUL_ESCAPE.search(body):
             raise InvalidMessageError(RejectionCode.NUL_CHARACTER, "NUL characters are not allowed")
         if _SURROGATE_ESCAPE.search(body):
             _refuse_lone_surrogates(value)
@@ -56,18 +58,14 @@ def parse_object(body: bytes) -> dict[str, Any]:
 def _deeper_than_allowed(body: bytes) -> bool:
     if body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
         return False
-    depth, in_string, escaped = 0, False, False
-    for byte in body:
-        if in_string:
-            in_string = escaped or byte != 0x22
-            escaped = byte == 0x5C and not escaped
-        elif byte == 0x22:
-            in_string = True
-        elif byte in b"{[":
+    depth = 0
+    for part in _NESTING.finditer(body):
+        first = body[part.start()]
+        if first in b"{[":
             depth += 1
             if depth > MAX_DEPTH:
                 return True
-        elif byte in b"}]":
+        elif first in b"}]":
             depth -= 1
     return False
 
@@ -108,6 +106,7 @@ def _constant(name: str) -> NoReturn:
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_object, parse_int=_integer, parse_float=_number, parse_constant=_constant
 )
+"""Built once: `json.loads` with hooks builds one per call."""
 
 
 def _refuse_lone_surrogates(value: object) -> None:

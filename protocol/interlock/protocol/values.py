@@ -59,7 +59,7 @@ _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
 
 def _visible(text: str) -> str:
-    if _INVISIBLE.search(text):
+    if not (text.isascii() and text.isprintable()) and _INVISIBLE.search(text):
         raise ValueError("control, zero-width and bidirectional characters are not allowed")
     return text
 
