@@ -9,8 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-import anyio
-
+from interlock.bus.alarms import Alarms
 from interlock.bus.clock import Clock
 from interlock.bus.errors import DeadlineExceededError
 from interlock.protocol.envelope import Envelope
@@ -47,14 +46,17 @@ LIFE_CYCLE = (
 )
 """What may end any request, beside the replies that it declares."""
 
+_FOR_ANY_REQUEST = (TaskAccepted, TaskProgress, *LIFE_CYCLE)
+
 
 class PendingRequest:
     """Waits for what ends one request; acceptance and progress prolong the wait, up to the request's deadline."""
 
-    def __init__(self, request: Envelope[Message], *, silence: float, clock: Clock) -> None:
+    def __init__(self, request: Envelope[Message], *, silence: float, clock: Clock, alarms: Alarms) -> None:
         """`silence` is how many seconds may pass without a word from the receiver."""
         self.request = request
         self._clock = clock
+        self._alarms = alarms
         self._since = clock.monotonic()
         self._silence = silence
         self._deadline = float("inf")
@@ -93,8 +95,9 @@ class PendingRequest:
         request = self.request
         if (envelope.sender, envelope.conversation_id) != (request.receiver, request.conversation_id):
             return False
-        replies = {reply.declaration.type for reply in request.payload.declaration.replies}
-        return envelope.type in replies or isinstance(envelope.payload, (TaskAccepted, TaskProgress, *LIFE_CYCLE))
+        if isinstance(envelope.payload, _FOR_ANY_REQUEST):
+            return True
+        return any(reply.declaration.type == envelope.type for reply in request.payload.declaration.replies)
 
     def receive(self, message: Message) -> None:
         """Take an answer, or a word that one is being worked on."""
@@ -137,14 +140,9 @@ class PendingRequest:
     async def _wait_for_news(self) -> None:
         """Return when something has come, or the time is over."""
         if not self._news.is_set():
-            async with anyio.create_task_group() as race:
-
-                async def ring() -> None:
-                    while self.left > 0:
-                        await self._clock.sleep(self.left)
-                    race.cancel_scope.cancel()
-
-                race.start_soon(ring)
+            alarm = self._alarms.set(self._expires, self._news.set)
+            try:
                 await self._news.wait()
-                race.cancel_scope.cancel()
+            finally:
+                alarm.cancel()
         self._news.clear()

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import anyio
 
 from interlock.bus.acceptance import accept
+from interlock.bus.alarms import Alarms
 from interlock.bus.clock import Clock
 from interlock.bus.errors import DeadlineExceededError, UnconfirmedError
 from interlock.bus.pending import OnProgress, PendingRequest
@@ -69,6 +70,7 @@ class Requests:
         self._transport = transport
         self._clock = clock
         self._catalogue = catalogue
+        self._alarms = Alarms(clock)
         self._pending: dict[str, PendingRequest] = {}
         self._opened: asyncio.Future[str] | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -91,7 +93,9 @@ class Requests:
         cancel_on_timeout: bool = False,
     ) -> Message:
         """Send a request and return what ends it; see `Bus.request`."""
-        pending = self._pending[request.id] = PendingRequest(request, silence=silence, clock=self._clock)
+        pending = self._pending[request.id] = PendingRequest(
+            request, silence=silence, clock=self._clock, alarms=self._alarms
+        )
         try:
             await self._hand_over(pending)
             pending.prolong()
@@ -163,6 +167,7 @@ class Requests:
                 opened.exception()  # there may be nobody left to retrieve it
             for pending in self._pending.values():
                 pending.fail(error)
+            self._alarms.stop()
 
     def _dispatch(self, delivery: Delivery) -> None:
         try:
