@@ -4,11 +4,11 @@ from __future__ import annotations
 
 __all__ = ["Mailbox", "MemoryConsumer", "MemoryDelivery", "MemoryParked", "MemoryQueue"]
 
+import asyncio
 from collections import deque
 from dataclasses import dataclass, replace
 
 import anyio
-import anyio.lowlevel
 
 from interlock.bus.transport import AgentQueue, Delivery, Outgoing, Parked
 from interlock.protocol.errors import UsageError
@@ -68,19 +68,19 @@ class MemoryDelivery:
 
     async def ack(self) -> None:
         """See `Delivery.ack`."""
-        await anyio.lowlevel.checkpoint()
+        await asyncio.sleep(0)
         if consumer := self._settle():
             consumer.queue.forget(consumer, self._stored)
 
     async def reject(self) -> None:
         """See `Delivery.reject`."""
-        await anyio.lowlevel.checkpoint()
+        await asyncio.sleep(0)
         if consumer := self._settle():
             consumer.queue.park(consumer, self._stored)
 
     async def requeue(self) -> None:
         """See `Delivery.requeue`."""
-        await anyio.lowlevel.checkpoint()
+        await asyncio.sleep(0)
         if consumer := self._settle():
             consumer.queue.give_back(consumer, self._stored)
 
@@ -115,7 +115,7 @@ class Mailbox:
         return self
 
     async def __anext__(self) -> Delivery:
-        await anyio.lowlevel.checkpoint()
+        await asyncio.sleep(0)
         while not self._arrived:
             if self._closed:
                 raise StopAsyncIteration
@@ -172,7 +172,7 @@ class MemoryParked:
 
     async def remove(self) -> None:
         """See `ParkedDelivery.remove`."""
-        await anyio.lowlevel.checkpoint()
+        await asyncio.sleep(0)
         # By identity: two messages may be alike, and another one who looks may have been faster.
         self._queue.parked = [parked for parked in self._queue.parked if parked is not self._message]
 

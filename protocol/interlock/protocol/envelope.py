@@ -28,12 +28,7 @@ class Envelope(BaseModel, Generic[PayloadT]):
     """One message as it travels. Its id stays the same however often it is sent."""
 
     model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        alias_generator=to_camel,
-        validate_by_name=True,
-        validate_by_alias=True,
-        defer_build=True,
+        frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
     )
 
     sender: Annotated[AgentName, Field(alias="from")]
@@ -70,7 +65,7 @@ class Envelope(BaseModel, Generic[PayloadT]):
     ) -> Envelope[PayloadT]:
         """Put a payload into an envelope; without a conversation it begins one of its own."""
         message_id = id or new_id()
-        return Envelope(
+        return Envelope(  # subscribed by its own variable it is the same class, at twice the price
             sender=sender,
             receiver=receiver,
             type=payload.declaration.type,
