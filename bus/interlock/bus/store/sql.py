@@ -30,7 +30,7 @@ from interlock.bus.store.records import (
     WorkflowRow,
 )
 from interlock.bus.store.text import storable
-from interlock.bus.store.writer import Writer, WriterStatistics
+from interlock.bus.store.writer import Part, Writer, WriterStatistics
 
 Result = TypeVar("Result")
 
@@ -279,11 +279,18 @@ class SqlStore:
         await self._writer.aclose()
 
     async def _run(
-        self, operation: Callable[[Connection, int], Result], *, news: bool = False, lazily: bool = False
+        self,
+        operation: Callable[[Connection, int], Result],
+        *,
+        news: bool = False,
+        lazily: bool = False,
+        part: Callable[[int], Part] | None = None,
     ) -> Result:
         """Run an operation on the connection, at the present moment in microseconds."""
         now = to_micros(self._clock.now())
-        return await self._writer.run(lambda db: operation(db, now), news=news, lazily=lazily)
+        return await self._writer.run(
+            lambda db: operation(db, now), news=news, lazily=lazily, part=None if part is None else part(now)
+        )
 
 
 def _micros(seconds: float) -> int:

@@ -6,7 +6,7 @@ one: nobody lingers for company, and under load one fsync serves hundreds of ope
 
 from __future__ import annotations
 
-__all__ = ["FailPoint", "StoreUnavailableError", "Writer", "WriterStatistics"]
+__all__ = ["FailPoint", "Part", "StoreUnavailableError", "Writer", "WriterStatistics"]
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ import queue
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -42,10 +42,20 @@ class WriterStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What an operation is where the database runs several of its kind as one."""
+
+    together: Callable[[Connection, Sequence[Any]], Sequence[Any]]
+    """Runs several of the kind, given their arguments, and returns a result for each; fails as a whole."""
+    argument: Any
+
+
+@dataclass(frozen=True, slots=True)
 class _Task:
     operation: Callable[[Connection], Any]
     future: asyncio.Future[Any]
     news: bool
+    part: Part | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +104,27 @@ class Writer:
         return WriterStatistics(operations=self._operations, commits=self._commits)
 
     async def run(
-        self, operation: Callable[[Connection], Result], *, news: bool = False, lazily: bool = False
+        self,
+        operation: Callable[[Connection], Result],
+        *,
+        news: bool = False,
+        lazily: bool = False,
+        part: Part | None = None,
     ) -> Result:
         """Run an operation; its result is returned when it is durable. It may be run twice, the first without a trace.
 
-        With `lazily` it waits for others that write to share their commit, but not for longer than 20 ms. With `news`
-        the store's other processes are told that there is something new. What the operation raises is raised here, and
-        leaves no trace in the database. Cancelling gives up waiting, not the operation: it is then done or not, never
-        by half. Raises StoreUnavailableError when the database refuses.
+        With `part` those of its kind in the same group may be run as one instead, beside other kinds in any order:
+        operations of one group were asked for at the same time. With `lazily` it waits for others that write to share
+        their commit, but not for longer than 20 ms. With `news` the store's other processes are told that there is
+        something new. What the operation raises is raised here, and leaves no trace in the database. Cancelling gives up
+        waiting, not the operation: it is then done or not, never by half. Raises StoreUnavailableError when the database
+        refuses.
         """
         future: asyncio.Future[Result] = self._loop.create_future()
         with self._gate:
             if self._closed:
                 raise self._unavailable("it is closed; open it again")
-            task = _Task(operation, future, news)
+            task = _Task(operation, future, news, part)
             if lazily:
                 self._lazy.append(task)
                 if len(self._lazy) == 1:
@@ -176,12 +193,14 @@ class Writer:
         `apart` gives each operation a savepoint.
         """
         database = self._database
-        attempt = self._attempt_apart if apart else self._attempt_together
         fate = "nothing was written"
         try:
             database.begin()
             self._reach("begun")
-            outcomes = [attempt(task) for task in group]
+            if apart:
+                outcomes = [self._attempt_apart(task) for task in group]
+            else:
+                outcomes = [outcome for tasks in self._kinds(group) for outcome in self._attempt_together(tasks)]
             self._reach("before_commit")
             if not database.is_local:
                 fate = "it may have been written all the same"
@@ -204,6 +223,15 @@ class Writer:
         self._operations += len(group)
         return outcomes
 
+    def _kinds(self, group: list[_Task]) -> list[list[_Task]]:
+        """Divide a group into what is run as one, in the order in which the first of each was asked for."""
+        if self._database.is_local:
+            return [[task] for task in group]
+        kinds: dict[object, list[_Task]] = {}
+        for task in group:
+            kinds.setdefault(task.future if task.part is None else task.part.together, []).append(task)
+        return list(kinds.values())
+
     def _attempt_apart(self, task: _Task) -> _Outcome:
         """Run an operation of a group under a savepoint, so that its failure is its own."""
         database, connection = self._database, self._database.connection
@@ -219,14 +247,19 @@ class Writer:
         connection.execute("RELEASE operation")
         return outcome
 
-    def _attempt_together(self, task: _Task) -> _Outcome:
-        """Run an operation of a group that fails as a whole."""
+    def _attempt_together(self, tasks: list[_Task]) -> list[_Outcome]:
+        """Run operations of a group that fails as a whole."""
+        connection = self._database.connection
+        parts = [task.part for task in tasks if task.part is not None]
         try:
-            return _Outcome(task, result=task.operation(self._database.connection))
+            if len(tasks) == 1:
+                return [_Outcome(tasks[0], result=tasks[0].operation(connection))]
+            results = parts[0].together(connection, [part.argument for part in parts])
         except Exception as error:  # as above
             if not self._database.in_transaction:
                 raise  # the connection is lost, or SQLite has rolled back (disk full, I/O error)
             raise _OperationFailedError(self._translated(error)) from error
+        return [_Outcome(task, result=result) for task, result in zip(tasks, results, strict=True)]
 
     def _translated(self, error: Exception) -> Exception:
         """Return what the database could not do as our error; everything else is the operation's own statement."""

@@ -5,22 +5,24 @@ from __future__ import annotations
 __all__ = ["PostgresStore", "migrate_schema"]
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Self
 
 import anyio
 import anyio.to_thread
 
 from interlock.bus.clock import Clock
-from interlock.bus.store import owner
-from interlock.bus.store.database import StoreUnavailableError
+from interlock.bus.store import consequences, inbox, outbox, owner
+from interlock.bus.store.database import Connection, StoreUnavailableError
 from interlock.bus.store.moments import to_micros
+from interlock.bus.store.postgres import together
 from interlock.bus.store.postgres.address import PostgresAddress
 from interlock.bus.store.postgres.database import PostgresDatabase
+from interlock.bus.store.records import Claim, Commit, InboxMessage, Receipt
 from interlock.bus.store.schema.migrating import applied_steps, migrate
 from interlock.bus.store.schema.revisions import Revision, known_revisions, missing
 from interlock.bus.store.sql import SqlStore
-from interlock.bus.store.writer import FailPoint, Writer
+from interlock.bus.store.writer import FailPoint, Part, Writer
 from interlock.protocol.errors import UsageError
 from interlock.protocol.ids import new_id
 
@@ -62,6 +64,37 @@ class PostgresStore(SqlStore):
         epoch = await anyio.to_thread.run_sync(_prepare, database, address, to_micros(clock.now()))
         writer = Writer(database, name=str(address), fail_point=fail_point)
         return cls(writer, address=address, agent=agent, replica=replica, epoch=epoch, clock=clock)
+
+    async def receive(self, message: InboxMessage) -> Receipt:
+        """Take a message in, in one statement with others that are offered at the same time."""
+        part = Part(together.receive, together.Receiving(message))
+        return await self._run(lambda db, _: inbox.receive(db, message), news=True, part=lambda _: part)
+
+    async def claim(self, *, limit: int, lease: float) -> tuple[Claim, ...]:
+        """Lease what is due; several wishes at the same time share the statements."""
+        micros = round(lease * 1_000_000)
+        return await self._run(
+            lambda db, now: inbox.claim(db, limit=limit, until=now + micros, now=now),
+            part=lambda now: Part(together.claim, together.Claiming(limit, micros, now)),
+        )
+
+    async def finish(self, claim: Claim, commit: Commit) -> None:
+        """End the message well; it shares the statements for inbox and outbox with others."""
+
+        def finish(db: Connection, now: int) -> None:
+            if inbox.finish(db, claim, now=now):
+                consequences.write(db, commit, now=now)
+
+        await self._run(
+            finish, news=True, part=lambda now: Part(together.finish, together.Finishing(claim, commit, now))
+        )
+
+    async def mark_sent(self, message_ids: Sequence[str]) -> None:
+        """Record confirms, those of several calls in one statement."""
+        await self._run(
+            lambda db, now: outbox.mark_sent(db, message_ids, now=now),
+            part=lambda now: Part(together.mark_sent, together.Sending(message_ids, now)),
+        )
 
     async def changes(self) -> AsyncGenerator[None]:
         """Tell of what other replicas have committed, and of a connection that is there again."""
