@@ -125,6 +125,10 @@ async def test_a_group_takes_as_many_statements_as_one_message(
     assert len(statements) <= ahead + 1
     claims = await store.claim(limit=50, lease=30.0)
     statements.clear()
+    stale = replace(claims[0], fence=claims[0].fence + 1000)
+    assert [held.seq for held in await store.renew([stale, *claims], lease=60.0)] == [held.seq for held in claims]
+    assert len(statements) == 1
+    statements.clear()
     answers = [outgoing(f"o{number}") for number in range(50)]
     await turnstile.as_one_group(
         store,

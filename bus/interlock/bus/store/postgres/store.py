@@ -78,6 +78,14 @@ class PostgresStore(SqlStore):
             part=lambda now: Part(together.claim, together.Claiming(limit, micros, now)),
         )
 
+    async def renew(self, claims: Sequence[Claim], *, lease: float) -> tuple[Claim, ...]:
+        """Prolong leases, all of them in one statement."""
+        micros = round(lease * 1_000_000)
+        return await self._run(
+            lambda db, now: together.renew(db, [together.Renewing(claims, now + micros)])[0],
+            part=lambda now: Part(together.renew, together.Renewing(claims, now + micros)),
+        )
+
     async def finish(self, claim: Claim, commit: Commit) -> None:
         """End the message well; it shares the statements for inbox and outbox with others."""
 

@@ -6,7 +6,18 @@ of its operations (a duplicate, a lost lease, a conflict) is left to that operat
 
 from __future__ import annotations
 
-__all__ = ["Claiming", "Finishing", "Receiving", "Sending", "claim", "finish", "mark_sent", "receive"]
+__all__ = [
+    "Claiming",
+    "Finishing",
+    "Receiving",
+    "Renewing",
+    "Sending",
+    "claim",
+    "finish",
+    "mark_sent",
+    "receive",
+    "renew",
+]
 
 import hashlib
 from collections.abc import Sequence
@@ -14,7 +25,7 @@ from dataclasses import dataclass, replace
 
 from interlock.bus.store import consequences, inbox, outbox
 from interlock.bus.store.database import Connection
-from interlock.bus.store.moments import to_micros
+from interlock.bus.store.moments import from_micros, to_micros
 from interlock.bus.store.records import Claim, Commit, InboxMessage, OutboxMessage, Receipt
 
 # Numbers are given in the order of the sorted rows: the order in which the operations were asked for.
@@ -31,6 +42,13 @@ ON CONFLICT (message_id) DO NOTHING RETURNING message_id
 _FINISH = """
 UPDATE inbox SET lease_until = NULL, state = 'done', not_before = NULL, ended_at = held.ended_at
 FROM unnest(?1::bigint[], ?2::bigint[], ?3::bigint[]) AS held(seq, fence, ended_at)
+WHERE inbox.seq = held.seq AND inbox.fence = held.fence AND inbox.state = 'leased'
+RETURNING inbox.seq, inbox.fence
+"""
+
+_RENEW = """
+UPDATE inbox SET lease_until = held.lease_until
+FROM unnest(?1::bigint[], ?2::bigint[], ?3::bigint[]) AS held(seq, fence, lease_until)
 WHERE inbox.seq = held.seq AND inbox.fence = held.fence AND inbox.state = 'leased'
 RETURNING inbox.seq, inbox.fence
 """
@@ -75,6 +93,14 @@ class Finishing:
     claim: Claim
     commit: Commit
     now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Renewing:
+    """Leases that are to last until a moment in microseconds."""
+
+    claims: Sequence[Claim]
+    until: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +169,21 @@ def finish(connection: Connection, ends: Sequence[Finishing]) -> list[None]:
         consequences.write(connection, replace(end.commit, outgoing=()), now=end.now)
     _insert(connection, outgoing)
     return [None] * len(ends)
+
+
+def renew(connection: Connection, renewals: Sequence[Renewing]) -> list[tuple[Claim, ...]]:
+    """Prolong the leases that are still held; where one is renewed twice, the later wish counts."""
+    ends = {(held.seq, held.fence): renewal.until for renewal in renewals for held in renewal.claims}
+    answer = connection.execute(_RENEW, ([seq for seq, _ in ends], [fence for _, fence in ends], list(ends.values())))
+    kept = {(row["seq"], row["fence"]) for row in answer}
+    return [
+        tuple(
+            replace(held, lease_until=from_micros(renewal.until))
+            for held in renewal.claims
+            if (held.seq, held.fence) in kept
+        )
+        for renewal in renewals
+    ]
 
 
 def mark_sent(connection: Connection, confirms: Sequence[Sending]) -> list[None]:
