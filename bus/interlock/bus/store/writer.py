@@ -116,9 +116,9 @@ class Writer:
         With `part` those of its kind in the same group may be run as one instead, beside other kinds in any order:
         operations of one group were asked for at the same time. With `lazily` it waits for others that write to share
         their commit, but not for longer than 20 ms. With `news` the store's other processes are told that there is
-        something new. What the operation raises is raised here, and leaves no trace in the database. Cancelling gives up
-        waiting, not the operation: it is then done or not, never by half. Raises StoreUnavailableError when the database
-        refuses.
+        something new. What the operation raises is raised here, and leaves no trace in the database. Cancelling gives
+        up waiting, not the operation: it is then done or not, never by half. Raises StoreUnavailableError when the
+        database refuses.
         """
         future: asyncio.Future[Result] = self._loop.create_future()
         with self._gate:
