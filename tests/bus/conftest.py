@@ -65,8 +65,12 @@ class RabbitHarness:
         transport = await RabbitTransport.connect(
             self._broker.url(identity), identity=identity, watch=0.5, client=self._client
         )
-        self._open.append(transport)
+        self.opened(transport)
         return transport
+
+    def opened(self, transport: Transport) -> None:
+        """Close this one, too, after the test."""
+        self._open.append(transport)
 
     async def aclose(self) -> None:
         for transport in self._open:

@@ -10,6 +10,7 @@ from anyio.from_thread import start_blocking_portal
 from bus.conftest import MISSING
 from bus.harness import AGENTS, ALLOWED
 from bus.rabbitmq.administering import Managed
+from bus.rabbitmq.bordering import CLIENTS, Border
 from interlock.bus.private_broker import PrivateBroker, find_server
 from interlock.bus.rabbitmq import definitions
 
@@ -30,3 +31,11 @@ async def managed(managed_broker: PrivateBroker) -> AsyncIterator[Managed]:
     """The broker and its administration; everything that it holds is removed afterwards."""
     async with Managed.open(managed_broker) as managed:
         yield managed
+
+
+@pytest.fixture(params=CLIENTS)
+async def border(request: pytest.FixtureRequest, rabbitmq: PrivateBroker) -> AsyncIterator[Border]:
+    """The session's broker, over each client in turn; what was declared is removed afterwards."""
+    border = Border(rabbitmq, client=request.param)
+    yield border
+    await border.aclose()

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["TapChannel"]
 
 import asyncio
+import sys
 from collections.abc import Callable
 
 import aiormq
@@ -38,12 +39,12 @@ class TapChannel:
     """Implements `Channel` over a channel that aio-pika has opened and will close."""
 
     def __init__(self, stream: Stream, amqp: AbstractChannel, raw: aiormq.Channel, *, frame_max: int) -> None:
-        """`frame_max`, in bytes, is what both sides have agreed on."""
+        """`frame_max`, in bytes, is what both sides have agreed on; 0 is no limit (AMQP 0-9-1, connection.tune)."""
         self.amqp = amqp
         self._raw = raw
         self._stream = stream
         self._number = raw.number
-        self._largest = frame_max - frames.OVERHEAD
+        self._largest = frame_max - frames.OVERHEAD if frame_max else sys.maxsize
         self._loop = asyncio.get_running_loop()
         self._is_over = False
         self._confirms = Confirms(self._loop)
