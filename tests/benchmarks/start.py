@@ -141,8 +141,9 @@ async def team(folder: Path) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     await anyio.Path(folder).mkdir()
     async with World(folder / "world", tickets=(TICKET,)) as world:
+        surroundings = await world.ready()
         began = time.perf_counter()
-        async with RabbitStage(folder, settings=world.settings) as stage:
+        async with RabbitStage(folder, settings=surroundings) as stage:
             waiting = dict(stage.processes)
             with anyio.fail_after(120):
                 while waiting:

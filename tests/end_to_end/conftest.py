@@ -27,8 +27,9 @@ def anyio_backend() -> str:
 async def outside(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Outside]:
     """The outside systems; the specification's ticket exists from the start, the others are raised by their tests."""
     async with World(tmp_path_factory.mktemp("world"), tickets=(FIXTURES / "proj-140.json",)) as world:
-        jira, account = world.settings["jira"], world.settings["aws"]
-        chat = world.settings["chat"]["slack"]["deployments"].partition("/slack/")[0]
+        given = await world.ready()
+        jira, account = given["jira"], given["aws"]
+        chat = given["chat"]["slack"]["deployments"].partition("/slack/")[0]
         settings = AwsSettings(
             region=account["region"],
             endpoint_url=account["endpoint_url"],
@@ -40,7 +41,7 @@ async def outside(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Out
             httpx.AsyncClient(base_url=chat) as chat_client,
             Aws(settings) as aws,
         ):
-            yield Outside(world.settings, jira=jira_client, chat=chat_client, aws=aws)
+            yield Outside(given, jira=jira_client, chat=chat_client, aws=aws)
 
 
 @pytest.fixture

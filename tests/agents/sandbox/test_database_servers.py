@@ -23,12 +23,28 @@ async def test_two_instances_share_names_but_neither_password_nor_server() -> No
             assert await provision(servers, "prod-db", password="production") == production
             rehearsal = await provision(servers, "test-db", password="rehearsal")
             assert rehearsal != production
-            trust = ssl.create_default_context(cafile=str(servers.ca_file))
-            for (host, port), password in ((production, "production"), (rehearsal, "rehearsal")):
-                connection = await asyncpg.connect(
-                    host=host, port=port, database="app_db", user="app", password=password, ssl=trust
-                )
-                await connection.close()
+            await sign_in(servers, production, password="production")
+            await sign_in(servers, rehearsal, password="rehearsal")
+
+
+async def test_spare_servers_are_given_to_the_first_instances() -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        async with DatabaseServers(Path(directory), spare=1) as servers:
+            first = await provision(servers, "first-db", password="first")
+            second = await provision(servers, "second-db", password="second")
+
+            assert first != second
+            made = {path.name async for path in anyio.Path(directory).iterdir()}
+            assert made >= {"spare 1", "second-db"}
+            assert "first-db" not in made
+            await sign_in(servers, first, password="first")
+            await sign_in(servers, second, password="second")
+
+
+async def test_servers_are_closed_while_a_spare_one_starts() -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        async with DatabaseServers(Path(directory), spare=2):
+            await anyio.lowlevel.checkpoint()
 
 
 async def test_other_engines_get_a_greeting() -> None:
@@ -47,3 +63,12 @@ def test_closed_servers_say_so(tmp_path: Path) -> None:
 async def provision(servers: DatabaseBackend, identifier: str, *, password: str) -> tuple[str, int]:
     call = partial(servers.provision, identifier, engine="postgres", database="app_db", user="app", password=password)
     return await anyio.to_thread.run_sync(call)
+
+
+async def sign_in(servers: DatabaseServers, address: tuple[str, int], *, password: str) -> None:
+    host, port = address
+    trust = ssl.create_default_context(cafile=str(servers.ca_file))
+    connection = await asyncpg.connect(
+        host=host, port=port, database="app_db", user="app", password=password, ssl=trust
+    )
+    await connection.close()

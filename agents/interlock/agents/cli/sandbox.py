@@ -21,6 +21,9 @@ from interlock.protocol.errors import UsageError
 
 app = application(no_args_is_help=True)
 
+_DATABASES = 2
+"""A change is rehearsed in a database of its own."""
+
 
 @app.callback()
 def sandbox() -> None:
@@ -53,7 +56,7 @@ def up(
 
 
 async def _up(directory: Path, tickets: dict[str, TicketFile], write: Path | None, output: Output) -> None:
-    async with Sandbox(directory, tickets=tickets) as running:
+    async with Sandbox(directory, tickets=tickets, spare_databases=_DATABASES) as running:
         text = render_toml(running.settings)
         if write is not None:
             draft = write.with_name(f".{write.name}.draft")

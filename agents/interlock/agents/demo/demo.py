@@ -94,7 +94,7 @@ class Demo:
         async with AsyncExitStack() as stack:
             self._narrator.note("Starting the sandbox: AWS, Jira, Kubernetes, chat, PostgreSQL with TLS")
             world = await stack.enter_async_context(World(self._directory, tickets=(self._ticket,)))
-            stage = await stack.enter_async_context(self._stage({**world.settings, **self._tracing()}))
+            stage = await stack.enter_async_context(await self._stage(world))
             version = await stage.console.broker_version()
             self._narrator.note(f"The team is at work over {version}: {_processes(stage.processes)}")
             opened = await stack.enter_async_context(
@@ -174,25 +174,36 @@ class Demo:
             if self._broker == "memory" or find_server() is None:
                 raise UsageError("--store postgres is for agents that are processes: give --broker private")
 
-    def _stage(self, settings: Mapping[str, Any]) -> Stage:
+    async def _stage(self, world: World) -> Stage:
         url = os.environ.get("INTERLOCK_BROKER_URL") if self._broker == "auto" else None
         if self._broker not in _KINDS:
             url = self._broker
         if url:
             self._narrator.note("Broker: the one whose URL was given")
-            return RabbitStage(self._directory, settings=settings, url=url, store=self._store, replicas=self._replicas)
+            return self._rabbit(world, url=url)
         installed = find_server() is not None
         if self._broker == "memory" or not installed:
             self._narrator.note("Broker: in-memory, all agents in this process")
             if not installed:
                 self._narrator.note("(install rabbitmq-server, and every agent is a process of its own)")
-            return MemoryStage(self._directory, settings=settings)
+            return MemoryStage(self._directory, settings={**await world.ready(), **self._tracing()})
         nodes = _NODES if self._broker == "cluster" else 1
         if nodes > 1:
             self._narrator.note("Broker: three private RabbitMQ nodes, one process per agent (takes half a minute)")
         else:
             self._narrator.note("Broker: a private RabbitMQ, one process per agent (takes some seconds to start)")
-        return RabbitStage(self._directory, settings=settings, nodes=nodes, store=self._store, replicas=self._replicas)
+        return self._rabbit(world, nodes=nodes)
+
+    def _rabbit(self, world: World, *, url: str | None = None, nodes: int = 1) -> RabbitStage:
+        return RabbitStage(
+            self._directory,
+            settings=self._tracing(),
+            world=world,
+            url=url,
+            nodes=nodes,
+            store=self._store,
+            replicas=self._replicas,
+        )
 
 
 _KINDS = ("auto", "memory", "private", "cluster")

@@ -20,6 +20,7 @@ from anyio.abc import TaskGroup
 from interlock.agents.cli.toml import render_toml
 from interlock.agents.demo.cast import Cast, replicas_of
 from interlock.agents.demo.sandbox_settings import SandboxSettings, environment, login
+from interlock.agents.demo.world import World
 from interlock.agents.permissions import allowed_rows
 from interlock.agents.runtime import Runtime
 from interlock.agents.settings import Settings
@@ -140,12 +141,16 @@ class RabbitStage:
         directory: Path,
         *,
         settings: Mapping[str, Any],
+        world: World | None = None,
         url: str | None = None,
         nodes: int = 1,
         store: StoreKind = "sqlite",
         replicas: int = 1,
     ) -> None:
         """`nodes` of a private broker form a cluster.
+
+        A `world` that is still starting does so while the broker does; its settings are added to those given. It is
+        dismissed as soon as the agents have ended.
 
         `replicas` processes per agent share a `postgres` store, in a private server of the stage's own.
         """
@@ -155,6 +160,7 @@ class RabbitStage:
         self._nodes = nodes
         self._directory = directory
         self._given = settings
+        self._world = world
         self._url = url
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup | None = None
@@ -170,7 +176,14 @@ class RabbitStage:
         async with AsyncExitStack() as stack:
             broker_settings, admin = await self._open_broker(stack)
             store_settings = await self._open_stores(stack) if self._store == "postgres" else {}
-            members = {**self._given, **broker_settings, **store_settings, "state_dir": str(self._directory / "state")}
+            surroundings = await self._world.ready() if self._world else {}
+            members = {
+                **self._given,
+                **surroundings,
+                **broker_settings,
+                **store_settings,
+                "state_dir": str(self._directory / "state"),
+            }
             file = self._directory / "interlock.toml"
             file.touch(mode=0o600)
             file.write_text(render_toml(members), encoding="utf-8")
@@ -179,6 +192,8 @@ class RabbitStage:
             await _declare(admin or self.settings.broker_urls(CONSOLE))
             self.console = await RabbitTransport.connect(self.settings.broker_urls(CONSOLE), identity=CONSOLE)
             stack.push_async_callback(self.console.aclose)
+            if self._world:
+                stack.callback(self._world.dismiss)
             self._cast = Cast(
                 replicas_of(TEAM, self._replicas),
                 config=file,

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["DatabaseServers"]
 
 import asyncio
+from collections import deque
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +16,7 @@ import anyio
 from interlock.agents.sandbox.certificates import CertificateAuthority
 from interlock.agents.sandbox.mysql_greeting import MySqlGreeting
 from interlock.agents.sandbox.postgres import PostgresServer
-from interlock.protocol.errors import UsageError
+from interlock.protocol.errors import InterlockError, UsageError
 
 _START_WITHIN = 60.0
 
@@ -27,8 +28,11 @@ class DatabaseServers:
     certificates of one authority.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, spare: int = 0) -> None:
+        """`spare` servers are started ahead, while nobody waits for them; the first instances get those."""
         self._directory = directory
+        self._spare = spare
+        self._idle: deque[PostgresServer] = deque()
         self._authority = CertificateAuthority("Interlock sandbox")
         self._servers: dict[str, PostgresServer] = {}
         self._greeting = MySqlGreeting()
@@ -49,6 +53,10 @@ class DatabaseServers:
         await anyio.Path(self._directory).mkdir(parents=True, exist_ok=True)
         await anyio.Path(self.ca_file).write_bytes(self._authority.certificate)
         await self._closing.enter_async_context(self._greeting)
+        if self._spare:
+            tasks = await self._closing.enter_async_context(anyio.create_task_group())
+            self._closing.callback(tasks.cancel_scope.cancel)
+            tasks.start_soon(self._start_ahead)
         return self
 
     async def __aexit__(
@@ -57,12 +65,13 @@ class DatabaseServers:
         self._loop = None
         await self._closing.aclose()
         self._servers.clear()
+        self._idle.clear()
 
     def provision(self, identifier: str, *, engine: str, database: str, user: str, password: str) -> tuple[str, int]:
         """Return host and port of the instance's server, with this user and database, started where necessary.
 
-        Blocks for about a second the first time. Must not be called from the event loop's own thread. Raises
-        UsageError when this is not open or PostgreSQL is not installed.
+        Blocks for about a second the first time, unless a spare server is there. Must not be called from the event
+        loop's own thread. Raises UsageError when this is not open or PostgreSQL is not installed.
         """
         if self._loop is None:
             raise UsageError(f"{identifier}: the database servers are not open; enter their context first")
@@ -76,6 +85,18 @@ class DatabaseServers:
     async def _server(self, identifier: str) -> PostgresServer:
         async with self._starting:
             if identifier not in self._servers:
-                server = PostgresServer(self._directory / identifier, authority=self._authority)
-                self._servers[identifier] = await self._closing.enter_async_context(server)
+                server = self._idle.popleft() if self._idle else await self._start(identifier)
+                self._servers[identifier] = server
             return self._servers[identifier]
+
+    async def _start(self, name: str) -> PostgresServer:
+        server = PostgresServer(self._directory / name, authority=self._authority)
+        return await self._closing.enter_async_context(server)
+
+    async def _start_ahead(self) -> None:
+        for number in range(1, self._spare + 1):
+            async with self._starting:
+                try:
+                    self._idle.append(await self._start(f"spare {number}"))
+                except InterlockError:
+                    return  # whoever asks for a server starts it, and is told why that is impossible

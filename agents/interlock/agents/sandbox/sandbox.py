@@ -36,11 +36,22 @@ _HOST = "127.0.0.1"
 class Sandbox:
     """All emulators together, as an async context manager; `settings` is what the team is to be started with."""
 
-    def __init__(self, directory: Path, *, tickets: Mapping[str, TicketFile], region: str = "ap-northeast-2") -> None:
-        """`tickets` are the Jira issues that exist from the start, by key."""
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        tickets: Mapping[str, TicketFile],
+        region: str = "ap-northeast-2",
+        spare_databases: int = 0,
+    ) -> None:
+        """`tickets` are the Jira issues that exist from the start, by key.
+
+        `spare_databases` are servers that are started before an instance is asked for.
+        """
         self._directory = directory
         self._tickets = tickets
         self._region = region
+        self._spare_databases = spare_databases
         self._stack = AsyncExitStack()
         self.settings: dict[str, Any] = {}
 
@@ -52,7 +63,9 @@ class Sandbox:
             await anyio.Path(self._directory).mkdir(parents=True, exist_ok=True)
             jira_password, token = secrets.token_urlsafe(16), secrets.token_urlsafe(16)
             journal = stack.enter_context(Journal(self._directory / JOURNAL, clock=SystemClock()))
-            databases = await stack.enter_async_context(DatabaseServers(self._directory / "databases"))
+            databases = await stack.enter_async_context(
+                DatabaseServers(self._directory / "databases", spare=self._spare_databases)
+            )
             aws = await stack.enter_async_context(
                 SandboxAws(region=self._region, databases=databases, journal=journal.of("aws"))
             )
