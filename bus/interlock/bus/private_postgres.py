@@ -124,9 +124,14 @@ class PrivatePostgres:
         """
         account = _account()
         home = self._home(account)
-        await self._initialise(self._binaries or find_postgres(), home / "data", account)
-        self._port = _free_port()
-        await self._serve(home, account)
+        try:
+            await self._initialise(self._binaries or find_postgres(), home / "data", account)
+            self._port = _free_port()
+            await self._serve(home, account)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self.aclose()
+            raise
 
     async def restart(self) -> None:
         """Let the server fail, and start it again over the same data, on the same port.
