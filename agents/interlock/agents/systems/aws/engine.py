@@ -13,6 +13,7 @@ from interlock.agents.systems.aws.desired import APPLICATION_ROLE, desired_resou
 from interlock.agents.systems.aws.document import PlanDocument, PlannedResource
 from interlock.agents.systems.aws.evidence import JsonDocument, raw_resources
 from interlock.agents.systems.aws.network import find_network
+from interlock.agents.systems.aws.reading import together
 from interlock.agents.systems.aws.resource import Observed, Resource
 from interlock.agents.systems.aws.session import Aws
 from interlock.agents.systems.aws.verification import verify
@@ -95,11 +96,12 @@ class AwsDirectEngine:
     async def reconcile(self, plan: Plan) -> Reconciliation:
         """Compare the plan's after-state with the world; changes nothing."""
         document = PlanDocument.parse(plan.document)
-        resources = {one.address: one for one in await self._resources(document.spec, document.issue)}
+        resources = await self._resources(document.spec, document.issue)
+        found = {one.address: seen for one, seen in zip(resources, await _observed(resources), strict=True)}
         outstanding: list[str] = []
         achieved = False
         for planned in document.resources:
-            seen = await resources[planned.address].observe() if planned.address in resources else None
+            seen = found.get(planned.address)
             if seen is None or not seen.ready or dict(seen.properties) != dict(planned.after):
                 outstanding.append(planned.address)
             elif planned.action != "none":
@@ -131,8 +133,7 @@ class AwsDirectEngine:
 
     async def _compare(self, spec: DatabaseSpec, issue: str, resources: Sequence[Resource]) -> PlanDocument:
         planned: list[PlannedResource] = []
-        for resource in resources:
-            seen = await resource.observe()
+        for resource, seen in zip(resources, await _observed(resources), strict=True):
             before = seen.properties if seen else None
             planned.append(
                 PlannedResource.compare(
@@ -196,9 +197,12 @@ class AwsDirectEngine:
 
     async def _read_back(self, resources: Sequence[Resource]) -> tuple[AppliedResource, ...]:
         applied: list[AppliedResource] = []
-        for resource in resources:
-            seen: Observed | None = await resource.observe()
+        for resource, seen in zip(resources, await _observed(resources), strict=True):
             if seen is None:
                 raise UnknownOutcomeError(f"{resource.address} was applied but cannot be found; reconcile")
             applied.append(AppliedResource(address=resource.address, id=seen.id, properties=dict(seen.properties)))
         return tuple(applied)
+
+
+async def _observed(resources: Sequence[Resource]) -> list[Observed | None]:
+    return await together([resource.observe for resource in resources])

@@ -6,6 +6,7 @@ __all__ = ["inspect"]
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 from interlock.agents.systems.aws.database import DatabaseInstance, describe_database
 from interlock.agents.systems.aws.desired import APPLICATION_ROLE
@@ -13,6 +14,7 @@ from interlock.agents.systems.aws.firewall import ingress_rules
 from interlock.agents.systems.aws.keys import find_key
 from interlock.agents.systems.aws.network import Network, find_network
 from interlock.agents.systems.aws.parameters import forces_tls, read_parameter, tls_parameter
+from interlock.agents.systems.aws.reading import together
 from interlock.agents.systems.aws.secrets import SecretStore
 from interlock.agents.systems.aws.session import Aws
 from interlock.protocol.errors import PermanentError, TransientError
@@ -40,14 +42,7 @@ async def inspect(aws: Aws, spec: DatabaseSpec, *, reader: str = APPLICATION_ROL
         missing = f"DescribeDBInstances knows no {spec.identifier}"
         return tuple(_result(check, CheckVerdict.UNKNOWN, missing) for check in _CHECKS)
     subject = _Subject(aws, spec, instance, network, reader)
-    results: list[CheckResult] = []
-    for check in _CHECKS:
-        try:
-            verdict, evidence = await check.read(subject)
-        except (PermanentError, TransientError) as error:
-            verdict, evidence = CheckVerdict.UNKNOWN, str(error)
-        results.append(_result(check, verdict, evidence))
-    return tuple(results)
+    return tuple(await together([partial(_checked, check, subject) for check in _CHECKS]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +59,14 @@ class _Check:
     id: str
     title: str
     read: Callable[[_Subject], Awaitable[Finding]]
+
+
+async def _checked(check: _Check, subject: _Subject) -> CheckResult:
+    try:
+        verdict, evidence = await check.read(subject)
+    except (PermanentError, TransientError) as error:
+        verdict, evidence = CheckVerdict.UNKNOWN, str(error)
+    return _result(check, verdict, evidence)
 
 
 def _result(check: _Check, verdict: CheckVerdict, evidence: str) -> CheckResult:

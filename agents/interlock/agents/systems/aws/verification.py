@@ -5,12 +5,14 @@ from __future__ import annotations
 __all__ = ["verify"]
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from interlock.agents.systems.aws.database import DatabaseInstance, describe_database
 from interlock.agents.systems.aws.firewall import find_security_group, ingress_rules
 from interlock.agents.systems.aws.keys import alias_of, find_key
 from interlock.agents.systems.aws.network import find_network
 from interlock.agents.systems.aws.parameters import forces_tls, read_parameter, tls_parameter
+from interlock.agents.systems.aws.reading import together
 from interlock.agents.systems.aws.secrets import SecretStore
 from interlock.agents.systems.aws.session import Aws
 from interlock.protocol.errors import PermanentError, TransientError
@@ -31,13 +33,19 @@ async def verify(aws: Aws, spec: DatabaseSpec) -> tuple[CheckResult, ...]:
         missing = f"DescribeDBInstances knows no {spec.identifier} in {aws.region}"
         return (_result("instance", "The database exists", CheckVerdict.FAIL, missing),)
     results = [_result("instance", "The database exists", *_available(instance)), *_plain_checks(spec, instance)]
-    for identifier, title, read in _READINGS:
-        try:
-            verdict, evidence = await read(aws, spec, instance)
-        except (PermanentError, TransientError) as error:
-            verdict, evidence = CheckVerdict.UNKNOWN, str(error)
-        results.append(_result(identifier, title, verdict, evidence))
+    findings = await together([partial(_found, read, aws, spec, instance) for _, _, read in _READINGS])
+    results += [
+        _result(identifier, title, *finding)
+        for (identifier, title, _), finding in zip(_READINGS, findings, strict=True)
+    ]
     return tuple(results)
+
+
+async def _found(read: Reading, aws: Aws, spec: DatabaseSpec, instance: DatabaseInstance) -> Finding:
+    try:
+        return await read(aws, spec, instance)
+    except (PermanentError, TransientError) as error:
+        return CheckVerdict.UNKNOWN, str(error)
 
 
 def _result(identifier: str, title: str, verdict: CheckVerdict, evidence: str) -> CheckResult:
