@@ -219,6 +219,28 @@ async def test_tail_goes_on_after_what_is_no_message_and_shows_it_harmless(broke
     assert "\x1b" not in told
 
 
+async def test_tail_says_once_that_the_broker_is_away_and_goes_on(tmp_path: Path) -> None:
+    rows = definitions(ALLOWED, observers={CONSOLE})
+    async with PrivateBroker(tmp_path, definitions=rows) as own:
+        admin = await RabbitTransport.connect(own.url(), identity=ADMIN)
+        await admin.declare(Topology(agents=(AgentQueue("backend-agent"),)))
+        await admin.aclose()
+        async with tailing(own, "--limit", "1") as process:
+            assert process.stderr is not None
+            told = aiter(TextReceiveStream(process.stderr))
+            with anyio.fail_after(120):
+                await own.kill()
+                away = await anext(told)
+                assert f"the broker at 127.0.0.1:{own.port} is away: waiting for it" in away
+                await own.start()
+                assert "is back" in await anext(told)
+                sent = await run_process(
+                    "send", MESSAGES / "infrastructure_ready.json", settings=settings(own, "devops-agent")
+                )
+                assert sent.returncode == 0, sent.stderr
+                assert "infrastructure_ready" in await printed(process)
+
+
 async def test_tail_ends_with_130_when_interrupted(broker: PrivateBroker) -> None:
     async with tailing(broker) as process:
         process.send_signal(signal.SIGINT)

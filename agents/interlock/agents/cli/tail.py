@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from datetime import datetime
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import anyio
 import typer
@@ -32,6 +33,8 @@ from interlock.protocol.selection import Selection
 app = application()
 
 _PATTERN = re.compile(r"(\*|#|[A-Za-z0-9_-]+)(\.(\*|#|[A-Za-z0-9_-]+))*")
+_LOOK = 1.0
+"""Seconds between two looks at whether the broker is there."""
 _STYLES: Mapping[Tone, str] = {
     Tone.REQUEST: "bold",
     Tone.REPLY: "green",
@@ -67,6 +70,7 @@ def tail(
     """Show messages as they are sent, until interrupted: who says what to whom, and what it is about.
 
     From now on, or with --since from then on: the broker's journal keeps a week. Each message is shown once.
+    While the broker is away, this waits, and says so once.
 
     Example: interlock tail '*.infrastructure_ready'. With --json each line of standard output is one envelope.
     """
@@ -101,10 +105,32 @@ async def _follow(
         aclosing(_arrivals(transport, pattern, since, deliveries)) as arrivals,
     ):
         output.note(f"following '{pattern}' on {await transport.broker_version()}")
-        async for arrival in arrivals:
-            shown += _show(arrival, watch, catalogue, output)
-            if shown == limit:
-                return
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_tell_of_absence, transport, _places(settings), clock, output)
+            async for arrival in arrivals:
+                shown += _show(arrival, watch, catalogue, output)
+                if shown == limit:
+                    break
+            tasks.cancel_scope.cancel()
+
+
+async def _tell_of_absence(transport: Transport, places: str, clock: Clock, output: Output) -> None:
+    """Say once that the broker is away, and once that it is back: what was said in between is not shown."""
+    away = False
+    while True:
+        await clock.sleep(_LOOK)
+        if transport.status.connected == away:
+            away = not away
+            output.note(
+                f"the broker at {places} is away: waiting for it"
+                if away
+                else f"the broker at {places} is back; what was sent meanwhile: interlock tail --since"
+            )
+
+
+def _places(settings: Settings) -> str:
+    """Return where the broker is, without who logs in."""
+    return ", ".join(urlsplit(url).netloc.rpartition("@")[2] for url in settings.broker_urls(CONSOLE))
 
 
 async def _arrivals(
