@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 import sys
+import tempfile
 from pathlib import Path
 
 import anyio
@@ -28,7 +29,13 @@ from interlock.bus.store.sqlite import SqliteStore
 from interlock.protocol.codec import decode_bare, encode
 from interlock.protocol.errors import UsageError
 from interlock.protocol.ids import conversation_of
-from interlock.protocol.messages.repair import DeadLetter, DeadLetterState, RepairAction
+from interlock.protocol.messages.repair import (
+    DeadLetter,
+    DeadLettersReport,
+    DeadLettersRequest,
+    DeadLetterState,
+    RepairAction,
+)
 
 AGENT = "backend-agent"
 READY = Path(__file__).parents[2] / "fixtures" / "messages" / "infrastructure_ready.json"
@@ -109,7 +116,7 @@ def test_letters_are_grouped_by_what_failed_the_most_frequent_first(state_dir: P
     assert lines[1:3] == ["    backend-agent: infrastructure_ready, dead", "    qa-agent: infrastructure_ready, dead"]
     assert lines[4] == "    backend-agent/2 backend-agent/3 qa-agent/1"
     assert lines[5] == "1 x no bucket"
-    assert "parked messages of backend-agent are not looked at" in shown.stderr
+    assert "parked messages of backend-agent, qa-agent are not looked at" in shown.stderr
     document = json.loads(interlock("dead", "list", "--json").stdout)
     assert [(group["reason"], group["count"]) for group in document["groups"]] == [
         ("no disk for …", 3),
@@ -268,6 +275,86 @@ def test_an_editor_that_fails_does_nothing(state_dir: Path, monkeypatch: pytest.
     assert states(state_dir) == [InboxState.DEAD]
 
 
+def by_editor(state_dir: Path, monkeypatch: pytest.MonkeyPatch, *, old: str, new: str) -> None:
+    """Have an editor replace this text."""
+    editor = state_dir / "editor.py"
+    editor.write_text(
+        "import pathlib, sys\n"
+        "file = pathlib.Path(sys.argv[1])\n"
+        f"file.write_text(file.read_text().replace({old!r}, {new!r}))\n"
+    )
+    monkeypatch.setenv("VISUAL", f"{sys.executable} {editor}")
+    monkeypatch.setattr(tempfile, "tempdir", str(state_dir))
+
+
+@pytest.mark.parametrize(
+    ("new", "code", "way"),
+    [
+        pytest.param('"maxConnections": "many"', 1, "--payload {file}", id="refused by the catalogue"),
+        pytest.param('"maxConnections": ', 2, "--payload {file}", id="no JSON"),
+    ],
+)
+def test_what_was_written_in_an_editor_is_kept_when_it_is_refused(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch, new: str, code: int, way: str
+) -> None:
+    given_up(state_dir, "no bucket")
+    by_editor(state_dir, monkeypatch, old='"maxConnections": 100', new=new)
+
+    refused = interlock("dead", "edit", "backend-agent/1", "--as", "dana")
+
+    assert refused.exit_code == code
+    (file,) = state_dir.glob("interlock-*.json")
+    assert new in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert way.format(file=file) in refused.stderr.replace("\n", "")
+    assert states(state_dir) == [InboxState.DEAD]
+
+    file.write_text(file.read_text().replace(new, '"maxConnections": 120'))
+    done = interlock("dead", "edit", "backend-agent/1", "--payload", str(file), "--as", "dana")
+    assert done.exit_code == 0, done.stderr
+
+
+def test_an_edit_that_is_done_leaves_no_file(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given_up(state_dir, "no bucket")
+    by_editor(state_dir, monkeypatch, old='"maxConnections": 100', new='"maxConnections": 120')
+
+    assert interlock("dead", "edit", "backend-agent/1", "--as", "dana").exit_code == 0
+    assert list(state_dir.glob("interlock-*")) == []
+
+
+async def test_agents_are_asked_at_one_time_and_what_all_of_them_lack_is_said_once(
+    state_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+    everybody_asked = anyio.Event()
+
+    class Away(LetterBox):
+        async def report(self, request: DeadLettersRequest) -> DeadLettersReport:
+            asked.append(self.agent)
+            if len(asked) == 3:
+                everybody_asked.set()
+            await everybody_asked.wait()
+            return await super().report(request)
+
+    def letter_box(agent: str) -> LetterBox:
+        return Away(agent, settings=Settings.load(), clock=SystemClock(), timeout=1.0)
+
+    agents = ("backend-agent", "deploy-agent", "qa-agent")
+    for agent in agents:
+        store = await open_store(state_dir, agent)
+        await bury(store, "no bucket")
+        await store.aclose()
+    shop = Workshop(letter_box, agents=agents, clock=SystemClock(), output=Output(as_json=True))
+
+    with anyio.fail_after(30.0):
+        found = await shop.chosen(Selection())
+
+    assert [item.address.agent for item in found] == list(agents)
+    said = capsys.readouterr().err
+    assert said.count("are not looked at") == 1
+    assert "parked messages of backend-agent, deploy-agent, qa-agent are not looked at" in said.replace("\n", " ")
+
+
 def test_parked_messages_need_the_broker(state_dir: Path) -> None:
     given_up(state_dir)
     shown = interlock("dead", "show", "backend-agent/parked:0f3ab91c2d4e")
@@ -279,7 +366,7 @@ async def test_a_running_agent_without_a_broker_is_read_and_not_repaired(state_d
     store = await open_store(state_dir)
     await store.aclose()
     store = await open_store(state_dir)
-    box = LetterBox(AGENT, settings=Settings.load(), clock=SystemClock(), timeout=1.0, note=lambda _: None)
+    box = LetterBox(AGENT, settings=Settings.load(), clock=SystemClock(), timeout=1.0)
     async with box:
         order = Workshop(lambda _: box, agents=(AGENT,), clock=SystemClock(), output=Output(as_json=True)).order(
             RepairAction.RETRY, by="dana", reason=""
@@ -295,7 +382,7 @@ def test_repairs_keep_to_their_rate(state_dir: Path) -> None:
 
     async def repair() -> float:
         def letter_box(agent: str) -> LetterBox:
-            return LetterBox(agent, settings=Settings.load(), clock=clock, timeout=1.0, note=lambda _: None)
+            return LetterBox(agent, settings=Settings.load(), clock=clock, timeout=1.0)
 
         shop = Workshop(letter_box, agents=(AGENT,), clock=clock, output=Output(as_json=True))
         found = await shop.chosen(Selection())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 __all__ = ["app"]
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ import anyio
 import typer
 
 from interlock.agents.cli.edit import Edit
+from interlock.agents.cli.editor import kept
 from interlock.agents.cli.letter_box import LetterBox
 from interlock.agents.cli.letters import Address, Selection, document, groups, say_groups, say_letter
 from interlock.agents.cli.options import JsonOption, application, settings_of
@@ -183,23 +185,37 @@ def edit(
             output.document({"id": letter, "difference": "", "outcomes": []})
             raise typer.Exit(ExitCode.ENDED_OTHERWISE)
         output.say(change.difference)
-        change.check()
+        with _keeping(change, letter, output):
+            change.check()
         if dry_run:
             output.say(f"{address} would be edited; nothing was done")
             output.document({"id": letter, "difference": change.difference, "outcomes": []})
             return
         order = shop.order(RepairAction.EDIT, by=by, reason=reason, payload=change.payload, version=version)
-        outcomes = anyio.run(shop.repair, order, [item], 1.0)
-        output.document({"id": letter, "difference": change.difference, "outcomes": outcomes})
-        if any(outcome["outcome"] != "done" for outcome in outcomes):
-            raise typer.Exit(ExitCode.FAILURE)
+        with _keeping(change, letter, output):
+            outcomes = anyio.run(shop.repair, order, [item], 1.0)
+            output.document({"id": letter, "difference": change.difference, "outcomes": outcomes})
+            if any(outcome["outcome"] != "done" for outcome in outcomes):
+                raise typer.Exit(ExitCode.FAILURE)
+
+
+@contextmanager
+def _keeping(change: Edit, letter: str, output: Output) -> Generator[None]:
+    """Whatever ends this early: what a person has written in an editor stays, and they are told how to go on."""
+    try:
+        yield
+    except BaseException:
+        if change.written is not None:
+            file = kept(change.written)
+            output.note(f"what you wrote is in {file}; correct it, and: interlock dead edit {letter} --payload {file}")
+        raise
 
 
 def _workshop(context: typer.Context, output: Output, timeout: float) -> Workshop:
     settings, clock = settings_of(context), SystemClock()
 
     def letter_box(agent: str) -> LetterBox:
-        return LetterBox(agent, settings=settings, clock=clock, timeout=timeout, note=output.note)
+        return LetterBox(agent, settings=settings, clock=clock, timeout=timeout)
 
     return Workshop(letter_box, agents=_known(settings), clock=clock, output=output)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from interlock.agents.cli.editor import edited
+from interlock.agents.cli.editor import edited, kept
 from interlock.agents.cli.letters import Found
 from interlock.protocol.codec import decode
 from interlock.protocol.discovery import installed_catalogue
@@ -32,6 +32,8 @@ class Edit:
     version: int | None
     difference: str
     """Unified, of the payloads laid out for readers; empty when nothing changes."""
+    written: str | None = None
+    """What a person has written in an editor: it is nowhere else."""
 
     @classmethod
     def of(cls, item: Found, *, payload: Path | None, assignments: Sequence[str], version: int | None) -> Edit:
@@ -40,6 +42,7 @@ class Edit:
         Raises UsageError when the letter is no message with a payload, or the new payload cannot be read.
         """
         members, before = _read(item)
+        written = None
         if payload is not None and assignments:
             raise UsageError("give --payload or --set, not both")
         if payload is not None:
@@ -49,7 +52,12 @@ class Edit:
             for assignment in assignments:
                 _assign(after, assignment)
         else:
-            after = _object(edited(_pretty(before)).encode(), source="what the editor left")
+            written = edited(_pretty(before))
+            try:
+                after = _object(written.encode(), source="what the editor left")
+            except UsageError as error:
+                file = kept(written)
+                raise UsageError(f"{error}; it is in {file}: correct it, and give it by --payload {file}") from error
         difference = "\n".join(
             difflib.unified_diff(
                 _pretty(before).splitlines(), _pretty(after).splitlines(), "before", "after", lineterm=""
@@ -57,7 +65,7 @@ class Edit:
         )
         if not difference and version not in {None, members.get("version")}:
             difference = f"-version {members.get('version')}\n+version {version}"
-        return cls(members, json.dumps(after), version, difference)
+        return cls(members, json.dumps(after), version, difference, written)
 
     def check(self) -> None:
         """Raise InvalidMessageError when the catalogue that is installed here does not accept the result."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["edited"]
+__all__ = ["edited", "kept"]
 
 import os
 import shlex
@@ -30,3 +30,11 @@ def edited(text: str) -> str:
         if code:
             raise UsageError(f"the editor '{command}' ended with {code}: nothing was done")
         return file.read_text(encoding="utf-8")
+
+
+def kept(text: str) -> Path:
+    """Leave the text in a temporary file that only its owner may read, and return where it is."""
+    descriptor, name = tempfile.mkstemp(prefix="interlock-", suffix=".json")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    return Path(name)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 __all__ = ["LetterBox"]
 
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -49,15 +48,14 @@ _AWAY = (BrokerUnavailableError, DeadlineExceededError, NotPermittedError)
 class LetterBox:
     """One agent's dead letters, for the length of a context. What it needs is opened when it is needed."""
 
-    def __init__(
-        self, agent: str, *, settings: Settings, clock: Clock, timeout: float, note: Callable[[str], None]
-    ) -> None:
-        """`timeout` is how long a running agent may take to answer, in seconds; `note` is told what is missing."""
+    def __init__(self, agent: str, *, settings: Settings, clock: Clock, timeout: float) -> None:
+        """`timeout` is how long a running agent may take to answer, in seconds."""
         self.agent = agent
+        self.unseen: str | None = None
+        """Why the latest report has no parked messages; None: it has them."""
         self._settings = settings
         self._clock = clock
         self._timeout = timeout
-        self._note = note
         self._stack = AsyncExitStack()
         self._bus: Bus | None = None
         self._own: Transport | None = None
@@ -85,7 +83,7 @@ class LetterBox:
         return is_shared(self._address) or Path(self._address).is_file()
 
     async def report(self, request: DeadLettersRequest) -> DeadLettersReport:
-        """Return what was asked for. Where the parking queue cannot be reached, the dead alone, and a note.
+        """Return what was asked for. Where the parking queue cannot be reached, the dead alone; `unseen` says why.
 
         Where the agent's store is here, the dead are read from it. Raises UsageError when there is no such letter, or
         nothing to read; what the bus raises where there is no store.
@@ -102,7 +100,7 @@ class LetterBox:
         try:
             parked = await self._parked(request.model_copy(update={"parked_only": True, "limit": room}))
         except (*_AWAY, UsageError) as error:
-            self._note(f"parked messages of {self.agent} are not looked at: {error}")
+            self.unseen = str(error).removeprefix(f"{self.agent} ")
             return dead
         return DeadLettersReport(letters=dead.letters + parked.letters, more=dead.more or parked.more)
 

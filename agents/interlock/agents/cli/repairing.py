@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import Any, TypeVar
 
+import anyio
 from pydantic import ValidationError
 
 from interlock.agents.cli.letter_box import LetterBox
@@ -15,7 +16,13 @@ from interlock.agents.cli.letters import Address, Found, Selection
 from interlock.agents.cli.output import Output
 from interlock.bus.clock import Clock
 from interlock.protocol.errors import InterlockError, UsageError
-from interlock.protocol.messages.repair import DeadLettersRequest, RepairAction, RepairOutcome, RepairRequest
+from interlock.protocol.messages.repair import (
+    DeadLettersReport,
+    DeadLettersRequest,
+    RepairAction,
+    RepairOutcome,
+    RepairRequest,
+)
 
 RequestT = TypeVar("RequestT", DeadLettersRequest, RepairRequest)
 
@@ -46,21 +53,42 @@ class Workshop:
         if selection.addresses:
             return await self._named(selection.addresses)
         found: list[Found] = []
-        for agent in selection.agents or self._agents:
-            try:
-                async with self._letter_box(agent) as box:
-                    report = await box.report(DeadLettersRequest(limit=_MORE_THAN_SHOWN))
-            except InterlockError as error:
+        unseen: dict[str, list[str]] = {}
+        for agent, (report, why) in (await self._reports(selection.agents or self._agents)).items():
+            if isinstance(report, InterlockError):
                 if agent in selection.agents:
-                    raise
-                self._output.note(f"{agent} is left out: {error}")  # what cannot be read must not hide the others
+                    raise report
+                self._output.note(f"{agent} is left out: {report}")  # what cannot be read must not hide the others
                 continue
+            if why is not None:
+                unseen.setdefault(why, []).append(agent)
             found += [Found(agent, letter) for letter in report.letters if selection.selects(letter)]
             if report.more:
                 self._output.note(f"{agent} has more than these {len(report.letters)}: repair them and look again")
+        for why, agents in unseen.items():
+            self._output.note(f"parked messages of {', '.join(agents)} are not looked at: {why}")
         if not selection.agents and not self._agents:
             raise UsageError("there are no stores of agents here: give their state_dir, or name one by --agent")
         return found
+
+    async def _reports(self, agents: Sequence[str]) -> dict[str, tuple[DeadLettersReport | InterlockError, str | None]]:
+        """Ask all of them at one time: without a broker they then wait for it once, not one after another.
+
+        Of each its report, or why there is none, and why the parked messages are missing in it.
+        """
+        answers: dict[str, tuple[DeadLettersReport | InterlockError, str | None]] = {}
+
+        async def ask(agent: str) -> None:
+            try:
+                async with self._letter_box(agent) as box:
+                    answers[agent] = await box.report(DeadLettersRequest(limit=_MORE_THAN_SHOWN)), box.unseen
+            except InterlockError as error:
+                answers[agent] = error, None
+
+        async with anyio.create_task_group() as tasks:
+            for agent in agents:
+                tasks.start_soon(ask, agent)
+        return {agent: answers[agent] for agent in agents}
 
     async def one(self, address: Address, with_body: bool) -> Found:
         """Return one letter. Raises UsageError when there is none of that name."""
