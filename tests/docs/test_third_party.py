@@ -1,4 +1,4 @@
-"""Somebody else's package, installed beside: its messages are validated, kept compatible, documented, sent and seen."""
+"""Somebody else's package, installed beside: its messages are validated, documented, sent, recorded and replayed."""
 
 from __future__ import annotations
 
@@ -130,6 +130,16 @@ async def test_its_agent_is_asked_over_a_broker_and_answers(folder: Path) -> Non
 
         types = ("tape_mount_request", "tape_mounted")
         recorded = [await documents.line(f'"type": "{name}"') for name in types]
+
+        told = done(folder, "interlock", "record", "PROJ-140", "--since", "1h", "-o", "tapes.jsonl", "--json")
+        replayed = json.loads(done(folder, "interlock", "replay", "tapes.jsonl", "--json"))
+        again = json.loads(await documents.line('"type": "tape_mount_request"'))
+    assert json.loads(told)["messages"] == len(types)
+    assert [json.loads(line)["type"] for line in (folder / "tapes.jsonl").read_text().splitlines()] == [*types]
+    assert [one["type"] for one in replayed["sent"]] == [*types]
+    assert again["conversationId"] == replayed["sent"][0]["conversationId"]
+    assert again["payload"] == MOUNT["payload"]
+
     (folder / "told.jsonl").write_text("\n".join(recorded))
     read = done(folder, "interlock", "schemas", "check", *PACKAGE, "--recordings", "told.jsonl")
 
