@@ -21,20 +21,20 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 PHASES: Mapping[str, str] = {
-    "the command's own start": "Working in ",
-    "sandbox and broker": "The team is at work ",
-    "agents, until the first has answered": " requirements_analysed ",
-    "estimate and budget": " plan_request ",
-    "plan and its review": " infrastructure_apply ",
-    "rehearsal: apply and verify": " infrastructure_apply ",
-    "production: apply and verify": " monitoring_request ",
-    "monitoring": " documentation_request ",
-    "documentation": " handoff_request ",
-    "the peers accept": " ticket_close_request ",
-    "closing the ticket": " change_concluded ",
+    "the command's own start": "Working in",
+    "sandbox and broker": "The team is at work",
+    "agents, until the first has answered": "requirements_analysed",
+    "estimate and budget": "plan_request",
+    "plan and its review": "infrastructure_apply",
+    "rehearsal: apply and verify": "infrastructure_apply",
+    "production: apply and verify": "monitoring_request",
+    "monitoring": "documentation_request",
+    "documentation": "handoff_request",
+    "the peers accept": "ticket_close_request",
+    "closing the ticket": "change_concluded",
     "report, and the end of all processes": "",
 }
-"""Each with what is in the line that ends it; the last one ends with the process."""
+"""Each with how the line that ends it begins, or a word in it; the last one ends with the process."""
 
 
 def phases(lines: Iterable[tuple[float, str]], *, ended: float) -> dict[str, float]:
@@ -43,7 +43,11 @@ def phases(lines: Iterable[tuple[float, str]], *, ended: float) -> dict[str, flo
     found: dict[str, float] = {}
     before = 0.0
     for name, mark in PHASES.items():
-        moment = next((at for at, line in arriving if mark in line), ended) if mark else ended
+        moment = (
+            next((at for at, line in arriving if line.startswith(mark) or mark in line.split()), ended)
+            if mark
+            else ended
+        )
         found[name] = moment - before
         before = moment
     return {**found, "all of it": ended}
