@@ -150,7 +150,7 @@ class SqlStore:
 
     async def mark_sent(self, message_ids: Sequence[str]) -> None:
         """Record confirms; ids that do not wait are ignored."""
-        await self._run(lambda db, now: outbox.mark_sent(db, message_ids, now=now), lazily=True)
+        await self._run(lambda db, now: outbox.mark_sent(db, message_ids, now=now))
 
     async def postpone(self, message_id: str, *, not_before: datetime, error: str) -> None:
         """Let an outgoing message wait."""
@@ -283,13 +283,12 @@ class SqlStore:
         operation: Callable[[Connection, int], Result],
         *,
         news: bool = False,
-        lazily: bool = False,
         part: Callable[[int], Part] | None = None,
     ) -> Result:
         """Run an operation on the connection, at the present moment in microseconds."""
         now = to_micros(self._clock.now())
         return await self._writer.run(
-            lambda db: operation(db, now), news=news, lazily=lazily, part=None if part is None else part(now)
+            lambda db: operation(db, now), news=news, part=None if part is None else part(now)
         )
 
 

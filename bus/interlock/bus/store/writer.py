@@ -13,7 +13,6 @@ import contextlib
 import queue
 import sqlite3
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
@@ -28,8 +27,6 @@ FailPoint: TypeAlias = Callable[[str], None]
 """Called in the writer's thread with `begun`, `before_commit` or `after_commit`; crash tests end the process there."""
 
 _LARGEST_GROUP = 512
-_LONGEST_WAIT = 0.02
-"""Seconds for which a lazy operation waits for a commit that it can share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +84,6 @@ class Writer:
         self._reach = fail_point or _pass
         self._loop = asyncio.get_running_loop()
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
-        self._lazy: deque[_Task] = deque()
         self._gate = threading.Lock()
         self._closed = False
         self._ended = self._loop.create_future()
@@ -108,29 +104,21 @@ class Writer:
         operation: Callable[[Connection], Result],
         *,
         news: bool = False,
-        lazily: bool = False,
         part: Part | None = None,
     ) -> Result:
         """Run an operation; its result is returned when it is durable. It may be run twice, the first without a trace.
 
         With `part` those of its kind in the same group may be run as one instead, beside other kinds in any order:
-        operations of one group were asked for at the same time. With `lazily` it waits for others that write to share
-        their commit, but not for longer than 20 ms. With `news` the store's other processes are told that there is
-        something new. What the operation raises is raised here, and leaves no trace in the database. Cancelling gives
-        up waiting, not the operation: it is then done or not, never by half. Raises StoreUnavailableError when the
-        database refuses.
+        operations of one group were asked for at the same time. With `news` the store's other processes are
+        told that there is something new. What the operation raises is raised here, and leaves no trace in the database.
+        Cancelling gives up waiting, not the operation: it is then done or not, never by half. Raises
+        StoreUnavailableError when the database refuses.
         """
         future: asyncio.Future[Result] = self._loop.create_future()
         with self._gate:
             if self._closed:
                 raise self._unavailable("it is closed; open it again")
-            task = _Task(operation, future, news, part)
-            if lazily:
-                self._lazy.append(task)
-                if len(self._lazy) == 1:
-                    self._loop.call_later(_LONGEST_WAIT, self._hurry)
-            else:
-                self._tasks.put(task)
+            self._tasks.put(_Task(operation, future, news, part))
         return await future
 
     async def aclose(self) -> None:
@@ -138,19 +126,11 @@ class Writer:
         with self._gate:
             if not self._closed:
                 self._closed = True
-                while self._lazy:
-                    self._tasks.put(self._lazy.popleft())
                 self._tasks.put(None)
         # Bounded: what is queued is at most a few commits, and each waits no longer than SQLite's busy timeout.
         with anyio.CancelScope(shield=True):
             await self._ended
         self._thread.join()
-
-    def _hurry(self) -> None:
-        """Have what waits for company run without."""
-        with self._gate:
-            if self._lazy and not self._closed:
-                self._tasks.put(self._lazy.popleft())
 
     def _run(self) -> None:
         group: list[_Task] = []
@@ -173,19 +153,11 @@ class Writer:
         while task is not None:
             group.append(task)
             if len(group) >= _LARGEST_GROUP or self._tasks.empty():
-                if any(each.news for each in group):
-                    group.extend(self._waiting_for_company())
                 return group
             task = self._tasks.get()
         if group:
             self._tasks.put(None)
         return group
-
-    def _waiting_for_company(self) -> list[_Task]:
-        with self._gate:
-            lazy = list(self._lazy)
-            self._lazy.clear()
-        return lazy
 
     def _commit(self, group: list[_Task], *, apart: bool = False) -> list[_Outcome]:
         """Run a group in one transaction. When the transaction fails, so has every operation of the group.
@@ -280,7 +252,6 @@ class Writer:
         """Fail everyone who still waits, so that nobody waits for a thread that is gone."""
         with self._gate:
             self._closed = True
-        group.extend(self._waiting_for_company())
         while not self._tasks.empty():
             task = self._tasks.get()
             if task is not None:

@@ -101,7 +101,6 @@ class PostgresStore(SqlStore):
         """Record confirms, those of several calls in one statement."""
         await self._run(
             lambda db, now: outbox.mark_sent(db, message_ids, now=now),
-            lazily=True,
             part=lambda now: Part(together.mark_sent, together.Sending(message_ids, now)),
         )
 
