@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -145,7 +146,11 @@ async def test_prometheus_reads_what_the_agent_did(library: Agent, tmp_path: Pat
         for text in ("yes", "yes", "no"):
             await place.say(Question(text=text))
         await place.until(lambda: len(place.told) == 3)
-        answered = await client.get("/metrics")
+        with anyio.fail_after(10):  # that they have gone is written down after they have arrived
+            while (
+                f'interlock_outbox_unsent{{agent="{AGENT}"}} 0.0' not in (answered := await client.get("/metrics")).text
+            ):
+                await anyio.lowlevel.checkpoint()
 
     samples = {
         (sample.name, sample.labels.get("interlock_message_type") or sample.labels.get("interlock_inbox_state")): sample
