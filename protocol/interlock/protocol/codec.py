@@ -25,10 +25,13 @@ from interlock.protocol.strict_json import MAX_BYTES, parse_object
 
 CONTENT_TYPE = "application/json"
 
-_ENVELOPES: TypeAdapter[Envelope[Any]] = TypeAdapter(Envelope)
-"""Writes bytes, where `model_dump_json` makes a string of them first."""
-
 _NAME = re.compile(r"[A-Za-z0-9._/\[\]-]{1,100}")
+
+
+@lru_cache(maxsize=1)
+def _envelopes() -> TypeAdapter[Envelope[Any]]:
+    """Return what writes bytes, where `model_dump_json` makes a string first; built when it is first used."""
+    return TypeAdapter(Envelope)
 
 
 def encode(envelope: Envelope[Any]) -> bytes:
@@ -36,7 +39,7 @@ def encode(envelope: Envelope[Any]) -> bytes:
 
     Raises InvalidMessageError when it is larger than a receiver would accept.
     """
-    body = _ENVELOPES.dump_json(envelope, by_alias=True, exclude_none=True)
+    body = _envelopes().dump_json(envelope, by_alias=True, exclude_none=True)
     if len(body) > MAX_BYTES:
         raise InvalidMessageError(
             RejectionCode.TOO_LARGE,

@@ -28,7 +28,12 @@ class Envelope(BaseModel, Generic[PayloadT]):
     """One message as it travels. Its id stays the same however often it is sent."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        defer_build=True,
     )
 
     sender: Annotated[AgentName, Field(alias="from")]
