@@ -11,6 +11,8 @@ from interlock.protocol.envelope import Envelope
 from interlock.protocol.message import Message
 
 _KEPT = 1024
+_LARGEST = 16 * 1024
+"""Bytes of a body: a larger one is decoded twice rather than kept, so that all together stay small."""
 
 
 class AdmittedEnvelopes:
@@ -22,8 +24,14 @@ class AdmittedEnvelopes:
     def __repr__(self) -> str:
         return f"AdmittedEnvelopes({len(self._kept)})"
 
+    def bodies(self) -> tuple[bytes, ...]:
+        """Return the bytes whose meaning is kept."""
+        return tuple(body for body, _ in self._kept.values())
+
     def keep(self, body: bytes, envelope: Envelope[Message]) -> None:
         """Remember what these bytes say."""
+        if len(body) > _LARGEST:
+            return
         self._kept[envelope.id] = (body, envelope)
         if len(self._kept) > _KEPT:
             self._kept.popitem(last=False)

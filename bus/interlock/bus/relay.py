@@ -141,7 +141,8 @@ class Relay:
     async def _turn(self, lanes: asyncio.TaskGroup) -> float | None:
         """Start what there is room for, and return until when to sleep, None for ever.
 
-        What goes out next does not wait until the disk has taken that something has gone.
+        What goes out next does not wait until the disk has taken that something has gone. The marking is asked for
+        before the look, so that the look does not see what has just been marked as waiting.
         """
         if self._confirmed and (self._marking is None or self._marking.done()):
             self._marking = lanes.create_task(self._mark_apart())

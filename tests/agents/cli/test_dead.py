@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import stat
-import sys
-import tempfile
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 import pytest
 
+from agents.cli.dead_letters import AGENT, bury, given_up, open_store, states
 from agents.cli.running import interlock
 from bus.store.harness import AGENT as SHARED
 from bus.store.harness import PostgresHarness
@@ -22,11 +21,7 @@ from interlock.agents.cli.repairing import Workshop
 from interlock.agents.settings import Settings
 from interlock.bus.clock import SystemClock, VirtualClock
 from interlock.bus.private_postgres import PrivatePostgres
-from interlock.bus.store.audit import verify_chain
-from interlock.bus.store.port import Store
-from interlock.bus.store.records import InboxMessage, InboxState
-from interlock.bus.store.sqlite import SqliteStore
-from interlock.protocol.codec import decode_bare, encode
+from interlock.bus.store.records import InboxState
 from interlock.protocol.errors import UsageError
 from interlock.protocol.ids import conversation_of
 from interlock.protocol.messages.repair import (
@@ -36,62 +31,6 @@ from interlock.protocol.messages.repair import (
     DeadLetterState,
     RepairAction,
 )
-
-AGENT = "backend-agent"
-READY = Path(__file__).parents[2] / "fixtures" / "messages" / "infrastructure_ready.json"
-
-
-@pytest.fixture
-def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("INTERLOCK_STATE_DIR", str(tmp_path))
-    for name in ("INTERLOCK_CONFIG", "INTERLOCK_BROKER_URL"):
-        monkeypatch.delenv(name, raising=False)
-    return tmp_path
-
-
-async def open_store(directory: Path, agent: str = AGENT) -> SqliteStore:
-    return await SqliteStore.open(directory / f"{agent}.sqlite", agent=agent, clock=SystemClock())
-
-
-def given_up(directory: Path, *errors: str, agent: str = AGENT) -> None:
-    """Leave a store with a dead message for each error."""
-
-    async def fill() -> None:
-        store = await open_store(directory, agent)
-        await bury(store, *errors)
-        await store.aclose()
-
-    anyio.run(fill)
-
-
-async def bury(store: Store, *errors: str) -> None:
-    """Have a message for each error, and give it up."""
-    for error in errors:
-        envelope = decode_bare(READY.read_bytes(), now=SystemClock().now())
-        await store.receive(
-            InboxMessage(
-                message_id=envelope.id,
-                sender=envelope.sender,
-                type=envelope.type,
-                conversation_id=envelope.conversation_id,
-                body=encode(envelope),
-                received_at=envelope.sent_at,
-            )
-        )
-        (claim,) = await store.claim(limit=1, lease=30.0)
-        await store.bury(claim, error=error)
-
-
-def states(directory: Path) -> list[InboxState]:
-    async def read() -> list[InboxState]:
-        store = await open_store(directory)
-        found = [row.state for seq in range(1, 10) if (row := await store.letter(seq)) is not None]
-        assert verify_chain(await store.audit()) is None
-        await store.aclose()
-        return found
-
-    return anyio.run(read)
 
 
 def test_without_a_dead_letter_that_is_said(state_dir: Path) -> None:
@@ -208,118 +147,6 @@ def test_what_cannot_be_repaired_is_said_and_fails_the_command(state_dir: Path) 
     done = interlock("dead", "retry", "backend-agent/1", "--as", "dana")
     assert done.exit_code == 1
     assert "not repaired: message number 1 is not among the dead (it is dropped)" in done.stdout
-
-
-def test_an_edit_shows_the_difference_and_replaces_the_message(state_dir: Path) -> None:
-    given_up(state_dir, "no bucket")
-    arguments = ("backend-agent/1", "--set", "configuration.maxConnections=200", "--set", "resource=RDS MySQL")
-    planned = interlock("dead", "edit", *arguments, "--dry-run")
-    assert planned.exit_code == 0
-    assert '-    "maxConnections": 100,\n' in planned.stdout
-    assert '+    "maxConnections": 200,\n' in planned.stdout
-    assert '+  "resource": "RDS MySQL",\n' in planned.stdout
-    assert states(state_dir) == [InboxState.DEAD]
-    done = interlock("dead", "edit", *arguments, "--as", "dana", "--json")
-    (outcome,) = json.loads(done.stdout)["outcomes"]
-    assert (done.exit_code, outcome["outcome"]) == (0, "done")
-    assert states(state_dir) == [InboxState.REPLACED, InboxState.READY]
-    assert outcome["replacementId"] in interlock("dead", "show", "backend-agent/1").stdout
-
-
-def test_an_edit_by_file_and_by_editor(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given_up(state_dir, "no bucket", "no disk")
-    payload = json.loads(READY.read_bytes())["payload"] | {"resource": "RDS MySQL"}
-    (state_dir / "payload.json").write_text(json.dumps(payload))
-    assert interlock("dead", "edit", "backend-agent/1", "--payload", "payload.json", "--as", "dana").exit_code == 0
-    editor = state_dir / "editor.py"
-    editor.write_text(
-        "import os, sys\nfile = sys.argv[1]\nassert os.stat(os.path.dirname(file)).st_mode & 0o077 == 0\n"
-        "text = open(file).read()\nopen(file, 'w').write(text.replace('app_db', 'other_db'))\n"
-    )
-    monkeypatch.setenv("VISUAL", f"{sys.executable} {editor}")
-    done = interlock("dead", "edit", "backend-agent/2", "--as", "dana")
-    assert '+    "database": "other_db"' in done.stdout
-    assert states(state_dir)[:2] == [InboxState.REPLACED, InboxState.REPLACED]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "said"),
-    [
-        (("--set", "configuration.maxConnections=many"), 1, "payload.configuration.maxConnections"),
-        (("--set", "nothing.there=1"), 2, "the payload has nothing at nothing.there"),
-        (("--set", "resource"), 2, "write PATH=VALUE"),
-        (("--payload", "missing.json"), 2, "missing.json: No such file"),
-        (("--payload", "list.json"), 2, "list.json is no JSON object"),
-        (("--set", "a=1", "--payload", "list.json"), 2, "not both"),
-        (("--set", "resource=RDS PostgreSQL"), 3, ""),
-    ],
-)
-def test_an_edit_that_is_wrong_or_none_does_nothing(
-    state_dir: Path, arguments: tuple[str, ...], code: int, said: str
-) -> None:
-    given_up(state_dir, "no bucket")
-    (state_dir / "list.json").write_text("[]")
-    done = interlock("dead", "edit", "backend-agent/1", *arguments, "--as", "dana")
-    assert done.exit_code == code
-    assert said in done.stderr
-    assert states(state_dir) == [InboxState.DEAD]
-
-
-def test_an_editor_that_fails_does_nothing(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given_up(state_dir, "no bucket")
-    for editor, said in (("false", "ended with 1"), ("/no/such/editor", "cannot be started")):
-        monkeypatch.setenv("VISUAL", editor)
-        done = interlock("dead", "edit", "backend-agent/1", "--as", "dana")
-        assert done.exit_code == 2
-        assert said in done.stderr
-    assert states(state_dir) == [InboxState.DEAD]
-
-
-def by_editor(state_dir: Path, monkeypatch: pytest.MonkeyPatch, *, old: str, new: str) -> None:
-    """Have an editor replace this text."""
-    editor = state_dir / "editor.py"
-    editor.write_text(
-        "import pathlib, sys\n"
-        "file = pathlib.Path(sys.argv[1])\n"
-        f"file.write_text(file.read_text().replace({old!r}, {new!r}))\n"
-    )
-    monkeypatch.setenv("VISUAL", f"{sys.executable} {editor}")
-    monkeypatch.setattr(tempfile, "tempdir", str(state_dir))
-
-
-@pytest.mark.parametrize(
-    ("new", "code", "way"),
-    [
-        pytest.param('"maxConnections": "many"', 1, "--payload {file}", id="refused by the catalogue"),
-        pytest.param('"maxConnections": ', 2, "--payload {file}", id="no JSON"),
-    ],
-)
-def test_what_was_written_in_an_editor_is_kept_when_it_is_refused(
-    state_dir: Path, monkeypatch: pytest.MonkeyPatch, new: str, code: int, way: str
-) -> None:
-    given_up(state_dir, "no bucket")
-    by_editor(state_dir, monkeypatch, old='"maxConnections": 100', new=new)
-
-    refused = interlock("dead", "edit", "backend-agent/1", "--as", "dana")
-
-    assert refused.exit_code == code
-    (file,) = state_dir.glob("interlock-*.json")
-    assert new in file.read_text()
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert way.format(file=file) in refused.stderr.replace("\n", "")
-    assert states(state_dir) == [InboxState.DEAD]
-
-    file.write_text(file.read_text().replace(new, '"maxConnections": 120'))
-    done = interlock("dead", "edit", "backend-agent/1", "--payload", str(file), "--as", "dana")
-    assert done.exit_code == 0, done.stderr
-
-
-def test_an_edit_that_is_done_leaves_no_file(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given_up(state_dir, "no bucket")
-    by_editor(state_dir, monkeypatch, old='"maxConnections": 100', new='"maxConnections": 120')
-
-    assert interlock("dead", "edit", "backend-agent/1", "--as", "dana").exit_code == 0
-    assert list(state_dir.glob("interlock-*")) == []
 
 
 async def test_agents_are_asked_at_one_time_and_what_all_of_them_lack_is_said_once(

@@ -29,7 +29,6 @@ from interlock.bus.rabbitmq.channel import Channel
 from interlock.bus.rabbitmq.stock import StockChannel
 from interlock.bus.rabbitmq.tap.channel import TapChannel
 from interlock.bus.rabbitmq.tap.factory import TapFactory
-from interlock.bus.rabbitmq.tap.stream import Stream
 from interlock.protocol.errors import UsageError
 
 CHATTY = ("aio_pika", "aiormq")
@@ -67,7 +66,7 @@ class Connection:
         # Agents begin at different nodes, each always at the same one.
         self._next = zlib.crc32(identity.encode()) % len(urls)
         self._live: AbstractConnection | None = None
-        self._stream: Stream | None = None
+        self._tap: TapFactory | None = None
         self._lock = anyio.Lock()
         self._last_error: Exception | None = None
         self._closed = False
@@ -122,10 +121,11 @@ class Connection:
         """Open a channel for publishing or consuming, over the client that was chosen; raises as `channel` does."""
         channel = await self.channel(timeout=timeout, confirms=confirms)
         raw = await underlay(channel)
-        stream = self._stream
-        if stream is None or stream.is_lost or raw.is_closed:
+        tap = self._tap
+        # A connection made anew meanwhile has another channel of this number.
+        if tap is None or tap.stream is None or tap.stream.is_lost or tap.under is not raw.connection or raw.is_closed:
             return StockChannel(channel, raw)
-        return TapChannel(stream, channel, raw, frame_max=raw.connection.connection_tune.frame_max)
+        return TapChannel(tap.stream, channel, raw, frame_max=raw.connection.connection_tune.frame_max)
 
     async def server_properties(self, *, timeout: float) -> tuple[str, str]:
         """Return the product and the version that the broker states; raises as `channel` does."""
@@ -190,7 +190,9 @@ class Connection:
         except BaseException:
             await _close(connection)
             raise
-        self._live, self._stream = connection, tap.stream if tap is not None else None
+        if tap is not None and connection.transport is not None:
+            tap.under = connection.transport.connection
+        self._live, self._tap = connection, tap
         self._connections += 1
         return True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from random import Random
 
 import anyio
 import pytest
@@ -17,7 +18,7 @@ UNROUTABLE = Outcome(Verdict.UNROUTABLE)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40), st.randoms())
-def test_groups_and_single_words_in_any_order(words: list[tuple[bool, bool]], random: object) -> None:
+def test_groups_and_single_words_in_any_order(words: list[tuple[bool, bool]], random: Random) -> None:
     """`words`: for each publish whether it is stored, and whether it is said of all up to it."""
 
     async def run() -> None:
@@ -25,7 +26,7 @@ def test_groups_and_single_words_in_any_order(words: list[tuple[bool, bool]], ra
         futures = [confirms.expect(str(number), within=LONG) for number in range(1, len(words) + 1)]
         expected: dict[int, Outcome] = {}
         order = list(range(1, len(words) + 1))
-        random.shuffle(order)  # type: ignore[attr-defined]
+        random.shuffle(order)
         for tag in order:
             stored, multiple = words[tag - 1]
             concerned = range(1, tag + 1) if multiple else range(tag, tag + 1)

@@ -7,6 +7,7 @@ __all__ = ["TapFactory"]
 import asyncio
 from typing import Any
 
+from aiormq.abc import AbstractConnection
 from aiormq.connection import TransportFactory
 from aiormq.exceptions import AMQPConnectionError
 from yarl import URL
@@ -22,6 +23,8 @@ class TapFactory(TransportFactory):
     def __init__(self) -> None:
         self.stream: Stream | None = None
         """The protocol under the connection, once there is one."""
+        self.under: AbstractConnection | None = None
+        """The connection that it is under, once that is open."""
 
     async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """See `TransportFactory.create`."""
