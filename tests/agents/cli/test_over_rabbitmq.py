@@ -70,10 +70,14 @@ async def tailing(broker: PrivateBroker, *arguments: str) -> AsyncGenerator[Proc
         stderr=subprocess.PIPE,
     )
     async with process:
-        assert process.stderr is not None
-        with anyio.fail_after(20):
-            assert "following " in await anext(aiter(TextReceiveStream(process.stderr)))
-        yield process
+        try:
+            assert process.stderr is not None
+            with anyio.fail_after(20):
+                assert "following " in await anext(aiter(TextReceiveStream(process.stderr)))
+            yield process
+        except BaseException:  # else its end would be waited for: it follows until somebody interrupts it
+            process.kill()
+            raise
 
 
 async def printed(process: Process) -> str:
@@ -225,6 +229,8 @@ async def test_tail_says_once_that_the_broker_is_away_and_goes_on(tmp_path: Path
         admin = await RabbitTransport.connect(own.url(), identity=ADMIN)
         await admin.declare(Topology(agents=(AgentQueue("backend-agent"),)))
         await admin.aclose()
+        # RabbitMQ 3.10 may leave a queue without a leader that was killed within a second of its declaration.
+        await anyio.sleep(2.0)
         async with tailing(own, "--limit", "1") as process:
             assert process.stderr is not None
             told = aiter(TextReceiveStream(process.stderr))

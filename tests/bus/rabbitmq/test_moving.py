@@ -15,7 +15,7 @@ from interlock.bus.rabbitmq import RabbitTransport, definitions
 from interlock.bus.rabbitmq.administration import Administration
 from interlock.bus.rabbitmq.drift import moving_queue
 from interlock.bus.rabbitmq.topology import MESSAGES, Queue
-from interlock.bus.transport import AgentQueue, Topology
+from interlock.bus.transport import AgentQueue, Delivery, Topology
 from interlock.protocol.errors import UsageError
 
 pytestmark = pytest.mark.rabbitmq
@@ -167,9 +167,10 @@ async def test_a_user_without_the_tag_is_refused_before_anything_is_touched(
 async def test_a_new_queue_that_is_too_small_keeps_what_does_not_fit_aside(
     managed: Managed, sender: RabbitTransport
 ) -> None:
-    count = 250  # more than go at a time: those on their way when a queue becomes full may still pass
-    for number in range(count):
-        await sender.publish(outgoing(b"%d" % number))
+    # More than are moved at a time: of those that are on their way when the queue becomes full, all may still pass.
+    sent = [b"%d" % number for number in range(250)]
+    for body in sent:
+        await sender.publish(outgoing(body))
     small = Topology((AgentQueue("beta-agent", max_length=5),))
     planned = await managed.administration.planned(small)
     (queue,) = (queue for queue in planned.queues if queue.name == "beta-agent")
@@ -180,7 +181,7 @@ async def test_a_new_queue_that_is_too_small_keeps_what_does_not_fit_aside(
     bodies: list[bytes] = []
     async with beta.consume() as deliveries:
         with anyio.fail_after(60):
-            while len(set(bodies)) < count:
+            while len(set(bodies)) < len(sent):
                 try:
                     await managed.administration.replace(queue, planned=planned)
                 except UsageError as error:
@@ -191,7 +192,7 @@ async def test_a_new_queue_that_is_too_small_keeps_what_does_not_fit_aside(
                         bodies.append(delivery.body)
     await beta.aclose()
 
-    assert list(dict.fromkeys(bodies)) == [b"%d" % number for number in range(count)]
+    assert list(dict.fromkeys(bodies)) == sent
 
 
 def test_the_administrator_has_the_tag_that_moving_takes() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 __all__ = ["Pump"]
 
 import asyncio
+import itertools
 
 import aiormq
 import anyio
@@ -88,14 +89,17 @@ class Pump:
         finally:
             for publish in publishes:
                 publish.cancel()
-        for publish in publishes:
+        # Up to the first that was not taken: those behind it come again, in order, and are doubles then.
+        taken = list(itertools.takewhile(lambda each: _is_confirmed(each[1]), zip(batch, publishes, strict=True)))
+        if taken:
+            await self._channel.basic_ack(taken[-1][0].delivery_tag or 0, multiple=True)
+        for publish in publishes[len(taken) :]:
             if not publish.done() or publish.cancelled():
                 raise BrokerUnavailableError(f"a message of {self._queue} was not confirmed; run this again")
             if error := publish.exception():
                 self._explain(error)
             elif not isinstance(publish.result(), spec.Basic.Ack):
                 raise BrokerUnavailableError(f"a message of {self._queue} was not confirmed; run this again")
-        await self._channel.basic_ack(batch[-1].delivery_tag or 0, multiple=True)
 
     async def _publish(self, message: DeliveredMessage) -> object:
         properties = message.header.properties
@@ -112,7 +116,7 @@ class Pump:
         )
 
     def _explain(self, error: BaseException) -> None:
-        """Raise what a refused publish means; what was confirmed before it comes again, and is a double then."""
+        """Raise what a refused publish means."""
         if isinstance(error, aiormq.exceptions.PublishError):
             raise BrokerUnavailableError(f"nothing is bound to {self._exchange} any more; run this again") from error
         if isinstance(error, aiormq.exceptions.DeliveryError):
@@ -120,3 +124,12 @@ class Pump:
                 f"the queue behind {self._exchange} is full: start its agent, and run this again once it has caught up"
             ) from error
         raise error
+
+
+def _is_confirmed(publish: asyncio.Task[object]) -> bool:
+    return (
+        publish.done()
+        and not publish.cancelled()
+        and publish.exception() is None
+        and isinstance(publish.result(), spec.Basic.Ack)
+    )
