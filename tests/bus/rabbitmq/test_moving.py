@@ -15,7 +15,7 @@ from interlock.bus.rabbitmq import RabbitTransport, definitions
 from interlock.bus.rabbitmq.administration import Administration
 from interlock.bus.rabbitmq.drift import moving_queue
 from interlock.bus.rabbitmq.topology import MESSAGES, Queue
-from interlock.bus.transport import AgentQueue, Delivery, Topology
+from interlock.bus.transport import AgentQueue, Topology
 from interlock.protocol.errors import UsageError
 
 pytestmark = pytest.mark.rabbitmq
