@@ -7,7 +7,6 @@ __all__ = ["AGENT", "READY", "bury", "given_up", "open_store", "states"]
 from pathlib import Path
 
 import anyio
-import anyio.to_thread
 
 from interlock.bus.clock import SystemClock
 from interlock.bus.store.audit import verify_chain
