@@ -90,6 +90,12 @@ def test_a_shared_broker_user_is_used_for_every_agent() -> None:
     assert Settings.load().broker_urls("qa-agent") == ("amqp://team:p@host/v",)
 
 
+def test_an_agents_name_stands_where_the_url_says_so() -> None:
+    write('broker_url = "amqps://host/v?certfile=/etc/{agent}.pem&auth=EXTERNAL"')
+    assert Settings.load().broker_urls("qa-agent") == ("amqps://host/v?certfile=/etc/qa-agent.pem&auth=EXTERNAL",)
+    assert Settings.load().administrator_urls("root") == ("amqps://host/v?certfile=/etc/root.pem&auth=EXTERNAL",)
+
+
 def test_without_a_broker_the_error_says_where_to_set_one() -> None:
     with pytest.raises(UsageError, match="INTERLOCK_BROKER_URL"):
         Settings.load().broker_urls("console")

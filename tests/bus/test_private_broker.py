@@ -10,6 +10,7 @@ import pytest
 
 from interlock.bus.errors import BrokerUnavailableError
 from interlock.bus.private_broker import PrivateBroker, find_server
+from interlock.bus.private_node import PrivateNode
 from interlock.bus.rabbitmq import definitions
 from interlock.protocol.errors import UsageError
 
@@ -27,6 +28,18 @@ async def test_it_starts_answers_and_ends_without_leaving_a_process(tmp_path: Pa
     assert not broker.is_running
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_its_configuration_takes_further_settings(tmp_path: Path) -> None:
+    node = PrivateNode(tmp_path, settings={"frame_max": 8192, "heartbeat": 2})
+    node.write_files(DEFINITIONS.to_json(), control=Path("/bin/true"))
+    lines = (tmp_path / "rabbitmq.conf").read_text().splitlines()
+    assert lines[-2:] == ["frame_max = 8192", "heartbeat = 2"]
+
+
+def test_without_certificates_it_has_no_encrypted_address(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="tls="):
+        PrivateBroker(tmp_path, definitions=DEFINITIONS).tls_url()
 
 
 @pytest.mark.rabbitmq

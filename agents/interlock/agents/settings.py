@@ -153,7 +153,10 @@ class Settings(BaseSettings):
     broker_url: Annotated[
         tuple[Annotated[SecretStr, AfterValidator(_address)], ...], NoDecode, BeforeValidator(_separated)
     ] = ()
-    """One AMQP URL, several separated by commas, or a (JSON) list: the nodes of one cluster, tried in turn."""
+    """One AMQP URL, several separated by commas, or a (JSON) list: the nodes of one cluster, tried in turn.
+
+    `{agent}` stands for the agent's name.
+    """
     state_dir: Path = Path(".interlock")
     """Where agents keep their stores, and what else they keep."""
     store_url: Annotated[SecretStr, AfterValidator(_database)] | None = None
@@ -213,7 +216,7 @@ class Settings(BaseSettings):
         user, password = self.broker.user or identity, self.broker.password
         if own := self.broker.passwords.get(identity):
             user, password = identity, own
-        urls = (url.get_secret_value() for url in self.broker_url)
+        urls = (url.get_secret_value().replace("{agent}", identity) for url in self.broker_url)
         return tuple(url if password is None else _with_login(url, user, password) for url in urls)
 
     def administrator_urls(self, administrator: str) -> tuple[str, ...]:
@@ -226,7 +229,8 @@ class Settings(BaseSettings):
         if administrator in self.broker.passwords or api is None or api.username is None or not self.broker_url:
             return self.broker_urls(administrator)
         user, password = unquote(api.username), SecretStr(unquote(api.password or ""))
-        return tuple(_with_login(url.get_secret_value(), user, password) for url in self.broker_url)
+        urls = (url.get_secret_value().replace("{agent}", administrator) for url in self.broker_url)
+        return tuple(_with_login(url, user, password) for url in urls)
 
     def store_path(self, agent: str) -> Path:
         """Return the file in which an agent keeps its state, unless `store_url` is set."""

@@ -1,7 +1,7 @@
 """A RabbitMQ of one's own: a child process with its own epmd under one directory, for demos, tests and benchmarks.
 
 It touches no other broker of the machine, needs no privileges, listens on 127.0.0.1 only, and is ready in a few
-seconds. Not for production: one node, no TLS.
+seconds. Not for production: it listens on one machine, for that machine.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ import asyncio
 import os
 import re
 import signal
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import anyio
 
 from interlock.bus.errors import BrokerUnavailableError
 from interlock.bus.port_mapper import PortMapper
-from interlock.bus.private_node import Membership, PrivateNode
+from interlock.bus.private_node import Membership, PrivateNode, ServerTls
 from interlock.bus.private_process import PrivateProcess
 from interlock.bus.rabbitmq.definitions import ADMIN, VHOST, Definitions
 from interlock.protocol.errors import UsageError
@@ -58,12 +59,18 @@ class PrivateBroker:
         management: bool = False,
         membership: Membership | None = None,
         name: str | None = None,
+        tls: ServerTls | None = None,
+        settings: Mapping[str, str | int] | None = None,
     ) -> None:
         """With `management`, the HTTP API listens too; a graceful stop then takes some six seconds instead of one.
 
-        `membership` and `name` are for a node of a `PrivateCluster`, which also has the port mapper.
+        With `tls`, it also listens for clients that prove who they are by a certificate; see `tls_url`. `settings` are
+        added to its `rabbitmq.conf`, e.g. `{"frame_max": 8192}`. `membership` and `name` are for a node of a
+        `PrivateCluster`, which also has the port mapper.
         """
-        self._node = PrivateNode(directory, management=management, membership=membership, name=name)
+        self._node = PrivateNode(
+            directory, management=management, membership=membership, name=name, tls=tls, settings=settings
+        )
         self._definitions = definitions
         self._server = server
         self._broker: PrivateProcess | None = None
@@ -126,6 +133,22 @@ class PrivateBroker:
         except KeyError as error:
             raise UsageError(f"the private broker has no user '{user}'; name it in its definitions") from error
         return f"amqp://{quote(user)}:{quote(password)}@127.0.0.1:{self.port}/{quote(VHOST)}"
+
+    def tls_url(self, **query: str | Path) -> str:
+        """Return the AMQPS URL without a login: the client's certificate is its login.
+
+        `query` names its files, e.g. `cafile=…, certfile=…, keyfile=…, auth="EXTERNAL"`. Raises UsageError when the
+        broker was made without `tls`.
+        """
+        if self._node.tls_port is None:
+            raise UsageError("this private broker speaks no TLS; make it with tls=ServerTls(…)")
+        files = urlencode({name: str(value) for name, value in query.items()})
+        return f"amqps://127.0.0.1:{self._node.tls_port}/{quote(VHOST)}" + (f"?{files}" if files else "")
+
+    @property
+    def console(self) -> Path:
+        """The file that receives what it logs."""
+        return self._node.console
 
     def management_url(self, user: str = ADMIN) -> str:
         """Return the address of the HTTP API with a user's login in it. Secret.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["SEARCH_PATH", "Membership", "PrivateNode"]
+__all__ = ["SEARCH_PATH", "Membership", "PrivateNode", "ServerTls"]
 
 import secrets
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,6 +40,15 @@ class Membership:
         return "\n".join(lines) + "\n"
 
 
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """What a node proves itself with, and by whom its clients' certificates must be issued; all three are PEM files."""
+
+    certificate: Path
+    key: Path
+    authority: Path
+
+
 class PrivateNode:
     """A name, ports on 127.0.0.1 and a directory, the same over every restart."""
 
@@ -49,13 +59,19 @@ class PrivateNode:
         management: bool = False,
         membership: Membership | None = None,
         name: str | None = None,
+        tls: ServerTls | None = None,
+        settings: Mapping[str, str | int] | None = None,
     ) -> None:
         """With `management`, its HTTP API listens as well; ending the node then takes seconds longer.
 
-        `name` is one of the membership's; without either, the node is alone.
+        `name` is one of the membership's; without either, the node is alone. With `tls`, it listens for mutual TLS as
+        well. `settings` are further lines of `rabbitmq.conf`.
         """
         self.directory = directory
         self.management_port = free_port() if management else None
+        self.tls_port = free_port() if tls else None
+        self._tls = tls
+        self._settings = dict(settings or {})
         self._membership = membership or Membership.of(1)
         self.name = name or self._membership.names[0]
         self.port, self._distribution_port = free_port(), free_port()
@@ -81,8 +97,11 @@ class PrivateNode:
             cookie.touch(mode=0o600)
             cookie.write_text(self._membership.cookie)
             cookie.chmod(0o400)
-        plugins = "" if self.management_port is None else "rabbitmq_management"
-        (self.directory / "enabled_plugins").write_text(f"[{plugins}].\n")
+        plugins = [
+            *(["rabbitmq_management"] if self.management_port else []),
+            *(["rabbitmq_auth_mechanism_ssl"] if self._tls else []),
+        ]
+        (self.directory / "enabled_plugins").write_text(f"[{','.join(plugins)}].\n")
         loaded = self.directory / "definitions.json"
         loaded.touch(mode=0o600)
         loaded.write_text(definitions)
@@ -92,7 +111,11 @@ class PrivateNode:
             "log.console = true\n"
             "log.console.level = info\n"
             "log.file = false\n"
-            f"load_definitions = {loaded}\n" + self._management() + self._membership.configuration()
+            f"load_definitions = {loaded}\n"
+            + self._management()
+            + self._membership.configuration()
+            + self._encryption()
+            + "".join(f"{name} = {value}\n" for name, value in self._settings.items())
         )
         self._write_control(control)
 
@@ -103,6 +126,25 @@ class PrivateNode:
             f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {self.management_port}\n"
             # Counts are as old as this, in milliseconds; the default of 5 s is meant for many queues.
             "collect_statistics_interval = 500\n"
+        )
+
+    def _encryption(self) -> str:
+        """Return a listener that lets in whoever has a certificate, as the user whose name stands in it.
+
+        Sources: rabbitmq.com/docs/ssl and the README of rabbitmq_auth_mechanism_ssl.
+        """
+        if self._tls is None:
+            return ""
+        return (
+            f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}\n"
+            f"ssl_options.certfile = {self._tls.certificate}\n"
+            f"ssl_options.keyfile = {self._tls.key}\n"
+            f"ssl_options.cacertfile = {self._tls.authority}\n"
+            "ssl_options.verify = verify_peer\n"
+            "ssl_options.fail_if_no_peer_cert = true\n"
+            "auth_mechanisms.1 = EXTERNAL\n"
+            "auth_mechanisms.2 = PLAIN\n"
+            "ssl_cert_login_from = common_name\n"
         )
 
     def _write_control(self, program: Path) -> None:

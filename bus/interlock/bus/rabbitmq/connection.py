@@ -11,6 +11,7 @@ __all__ = ["CHATTY", "Client", "Connection", "underlay"]
 
 import asyncio
 import random
+import ssl
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
@@ -181,7 +182,8 @@ class Connection:
             await _close(connection)
             raise LoginRefusedError(
                 f"{self._addresses[index]} refused the credentials of {self._identity}; "
-                "check the URL's user and password against the broker's definitions"
+                "check the URL's user and password, or with auth=EXTERNAL the name in the certificate, against the "
+                "broker's definitions"
             ) from error
         except _FAILURES as error:
             await _close(connection)
@@ -238,6 +240,13 @@ def _describe(error: Exception | None) -> str:
     if isinstance(error, aiormq.exceptions.InvalidFrameError):
         # All that aiormq says when the broker closes in mid-handshake; it may still be starting: no refusal for good.
         return "it ended the handshake: does the virtual host exist, and may this user enter it?"
+    if isinstance(error.__cause__, ssl.SSLError):
+        # What is wrong with whose certificate, in OpenSSL's words; "alert" says that the broker has complained.
+        return f"TLS failed: {error.__cause__.reason}; look at cafile, certfile and keyfile in the URL's query"
+    if isinstance(error.__cause__, ConnectionResetError):
+        # With TLS 1.3 a broker judges our certificate after we take the handshake for done; what we write then meets a
+        # closed socket, and its reset may overtake the alert.
+        return "it reset the connection in mid-handshake: with amqps://, does it accept this certificate?"
     reason = error.strerror if isinstance(error, OSError) else None
     return f"{type(error).__name__}: {reason}" if reason else type(error).__name__
 

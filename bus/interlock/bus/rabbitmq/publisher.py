@@ -103,7 +103,7 @@ class Publisher:
                 outcome = await pending
                 if outcome is STORED:
                     continue
-                if _is_lost(outcome, message):
+                if _is_lost(outcome, message, exchange):
                     lost = (*lost, exchange)
                     continue
                 if outcome.verdict is Verdict.REFUSED:
@@ -156,12 +156,18 @@ class Publisher:
                 self._line = _Line(channel, opened_at=self._clock.monotonic())
 
 
-def _is_lost(outcome: Outcome, message: Outgoing) -> bool:
+def _is_lost(outcome: Outcome, message: Outgoing, exchange: str) -> bool:
     """Return whether the channel went down without a word about this message: another may be to blame."""
-    return outcome.verdict is Verdict.LOST or (
-        isinstance(outcome.cause, aiormq.exceptions.ChannelAccessRefused)
-        and "access to topic" in str(outcome.cause)
-        and f"topic '{message.routing_key}'" not in str(outcome.cause)
+    if outcome.verdict is Verdict.LOST:
+        return True
+    words = str(outcome.cause)
+    return any(
+        about in words and itself not in words
+        for about, itself in (
+            ("access to topic", f"topic '{message.routing_key}'"),
+            ("message size", f"message size {len(message.body)} "),
+            ("no exchange", f"no exchange '{exchange}'"),
+        )
     )
 
 
@@ -179,6 +185,13 @@ def _error(
                 f"message {message.message_id} was not sent: the broker has no exchange {exchange}; "
                 "`interlock topology apply` declares it"
             )
+        case Verdict.FORBIDDEN if isinstance(outcome.cause, aiormq.exceptions.ChannelPreconditionFailed):
+            refused = NotPermittedError(
+                f"message {message.message_id} was refused: {outcome.cause}; {message.sender} publishes as itself, "
+                "with its own password or certificate, and no more than the broker's max_message_size at once"
+            )
+            refused.__cause__ = outcome.cause
+            return refused
         case Verdict.FORBIDDEN:
             error = NotPermittedError(
                 f"the broker does not let {message.sender} send '{message.type}' to {message.receiver} "
