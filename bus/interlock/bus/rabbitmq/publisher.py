@@ -180,6 +180,9 @@ def _error(
         case Verdict.REFUSED:
             cause = f"the broker refused it: the queue behind {exchange} is full, or changes its leader"
             return UnconfirmedError(message.message_id, cause)
+        case Verdict.UNDECLARED if exchange == JOURNAL:
+            cause = f"the broker has no exchange {exchange}; `interlock topology apply` declares it"
+            return UnconfirmedError(message.message_id, cause)
         case Verdict.UNDECLARED:
             return BrokerUnavailableError(
                 f"message {message.message_id} was not sent: the broker has no exchange {exchange}; "
