@@ -13,6 +13,7 @@ import anyio
 from interlock.bus.errors import BrokerUnavailableError, NotPermittedError
 from interlock.bus.rabbitmq.connection import Connection, underlay
 from interlock.bus.rabbitmq.inequivalence import inequivalence
+from interlock.bus.rabbitmq.loss import told_of_losses
 from interlock.protocol.errors import UsageError
 
 _TIMEOUT = 10.0
@@ -28,7 +29,8 @@ async def asking(connection: Connection, *, what: str, confirms: bool = False) -
     """
     channel = await connection.channel(timeout=_TIMEOUT, confirms=confirms)
     try:
-        yield await underlay(channel)
+        with told_of_losses():
+            yield await underlay(channel)
     except aiormq.exceptions.ChannelAccessRefused as error:
         raise NotPermittedError(f"the broker refuses, {what}: {error}; log in as the topology's own user") from error
     except aiormq.exceptions.ChannelPreconditionFailed as error:
@@ -38,5 +40,9 @@ async def asking(connection: Connection, *, what: str, confirms: bool = False) -
     except (aiormq.exceptions.AMQPError, aiormq.exceptions.ChannelInvalidStateError, OSError) as error:
         raise BrokerUnavailableError(f"the connection was lost, {what} ({type(error).__name__})") from error
     finally:
-        with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True), suppress(aiormq.exceptions.AMQPError, OSError):
+        with (
+            anyio.move_on_after(_CLOSE_TIMEOUT, shield=True),
+            suppress(aiormq.exceptions.AMQPError, OSError),
+            told_of_losses(),
+        ):
             await channel.close()

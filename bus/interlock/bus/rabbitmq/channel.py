@@ -16,6 +16,7 @@ import aiormq
 import anyio
 from aio_pika.abc import AbstractChannel
 
+from interlock.bus.rabbitmq.loss import told_of_losses
 from interlock.bus.rabbitmq.verdict import Outcome
 from interlock.bus.transport import Delivery, Outgoing
 
@@ -90,5 +91,6 @@ async def close_channel(channel: AbstractChannel) -> None:
     with (
         anyio.move_on_after(CLOSE_TIMEOUT, shield=True),
         suppress(aiormq.exceptions.AMQPError, aiormq.exceptions.ChannelInvalidStateError, OSError),
+        told_of_losses(),
     ):
         await channel.close()

@@ -27,6 +27,7 @@ from aio_pika.connection import make_url
 from interlock.bus.clock import Clock
 from interlock.bus.errors import BrokerUnavailableError, LoginRefusedError
 from interlock.bus.rabbitmq.channel import Channel
+from interlock.bus.rabbitmq.loss import told_of_losses
 from interlock.bus.rabbitmq.stock import StockChannel
 from interlock.bus.rabbitmq.tap.channel import TapChannel
 from interlock.bus.rabbitmq.tap.factory import TapFactory
@@ -106,7 +107,8 @@ class Connection:
                 connection = await self._connected()
                 channel = connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
                 try:
-                    await channel.initialize()
+                    with told_of_losses():
+                        await channel.initialize()
                 except (*_FAILURES, aiormq.exceptions.ChannelInvalidStateError) as error:
                     self._last_error = error
                     if connection is self._live:  # else somebody has replaced it already
@@ -177,7 +179,8 @@ class Connection:
         if tap is not None:
             connection.kwargs["transport_factory"] = tap
         try:
-            await connection.connect(timeout=_ATTEMPT_TIMEOUT)
+            with told_of_losses():
+                await connection.connect(timeout=_ATTEMPT_TIMEOUT)
         except _REFUSALS as error:
             await _close(connection)
             raise LoginRefusedError(
@@ -206,11 +209,11 @@ class Connection:
 
 async def _close(connection: AbstractConnection) -> None:
     """Close within a bound, also when cancelled: one that is left open closes itself at a moment of its own."""
-    with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True), suppress(*_FAILURES):
+    with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True), suppress(*_FAILURES), told_of_losses():
         await connection.close()
     if not connection.is_closed:
         # The first call has let go of the socket; without this one it would close itself once more when collected.
-        with anyio.CancelScope(shield=True), suppress(*_FAILURES):
+        with anyio.CancelScope(shield=True), suppress(*_FAILURES), told_of_losses():
             await connection.close()
 
 

@@ -21,6 +21,7 @@ from interlock.bus.clock import Clock
 from interlock.bus.errors import BrokerUnavailableError, NotPermittedError
 from interlock.bus.rabbitmq.channel import CLOSE_TIMEOUT, Channel, ChannelDelivery
 from interlock.bus.rabbitmq.connection import Connection
+from interlock.bus.rabbitmq.loss import told_of_losses
 
 Source = Callable[[AbstractChannel], Awaitable[str]]
 """Makes sure that the queue exists, on a fresh channel, and returns its name; runs again after every reconnection."""
@@ -88,7 +89,7 @@ class Consumer:
         self._closed = True
         self._tell()
         channel = self._channel
-        with anyio.move_on_after(CLOSE_TIMEOUT, shield=True), suppress(*_LOST):
+        with anyio.move_on_after(CLOSE_TIMEOUT, shield=True), suppress(*_LOST), told_of_losses():
             if channel is not None:
                 await channel.cancel()
         await self._leave()
@@ -120,9 +121,10 @@ class Consumer:
         channel = await self._connection.hot_channel(timeout=_CONNECT_TIMEOUT)
         self._channel = channel
         try:
-            queue = await self._source(channel.amqp)
-            await channel.amqp.set_qos(prefetch_count=self._prefetch)
-            await channel.consume(queue, self._receive, on_end=self._tell)
+            with told_of_losses():
+                queue = await self._source(channel.amqp)
+                await channel.amqp.set_qos(prefetch_count=self._prefetch)
+                await channel.consume(queue, self._receive, on_end=self._tell)
         except aiormq.exceptions.ChannelAccessRefused as error:
             raise NotPermittedError(f"the broker refuses to subscribe: {error}; is it this user's queue?") from error
         except aiormq.exceptions.ChannelNotFoundEntity as error:

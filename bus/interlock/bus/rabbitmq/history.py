@@ -21,6 +21,7 @@ from aiormq.abc import DeliveredMessage
 
 from interlock.bus.errors import BrokerUnavailableError, NotPermittedError
 from interlock.bus.rabbitmq.connection import Connection, underlay
+from interlock.bus.rabbitmq.loss import told_of_losses
 from interlock.bus.rabbitmq.topology import JOURNAL
 from interlock.bus.transport import JournalEntry
 
@@ -103,9 +104,10 @@ async def _reading(connection: Connection, offset: str | datetime) -> AsyncGener
         raw = await underlay(channel)
         reader = _Reader(raw)
         try:
-            # A stream refuses consumers without a prefetch, and basic.get closes the connection.
-            await raw.basic_qos(prefetch_count=_PREFETCH)
-            await raw.basic_consume(JOURNAL, reader.receive, arguments={"x-stream-offset": offset})
+            with told_of_losses():
+                # A stream refuses consumers without a prefetch, and basic.get closes the connection.
+                await raw.basic_qos(prefetch_count=_PREFETCH)
+                await raw.basic_consume(JOURNAL, reader.receive, arguments={"x-stream-offset": offset})
         except aiormq.exceptions.ChannelAccessRefused as error:
             raise NotPermittedError(f"this user may not read the journal: {error}; an observer may") from error
         except aiormq.exceptions.ChannelNotFoundEntity as error:

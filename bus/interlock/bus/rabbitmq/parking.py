@@ -16,6 +16,7 @@ from aiormq.abc import DeliveredMessage
 from interlock.bus.errors import BrokerUnavailableError
 from interlock.bus.rabbitmq.connection import Connection, underlay
 from interlock.bus.rabbitmq.delivery import died_at, died_of, first_routing_key
+from interlock.bus.rabbitmq.loss import told_of_losses
 from interlock.bus.transport import Parked, ParkedDelivery
 
 _TIMEOUT = 30.0
@@ -46,9 +47,10 @@ class _Held:
     async def remove(self) -> None:
         """See `ParkedDelivery.remove`."""
         try:
-            await self._raw.basic_ack(self._tag)
-            # The broker answers in order: once this one is answered, it has seen the acknowledgement.
-            await self._raw.basic_qos(prefetch_count=0)
+            with told_of_losses():
+                await self._raw.basic_ack(self._tag)
+                # The broker answers in order: once this one is answered, it has seen the acknowledgement.
+                await self._raw.basic_qos(prefetch_count=0)
         except _LOST as error:
             raise BrokerUnavailableError(
                 f"the connection was lost while a parked message was removed ({type(error).__name__}): look again"
@@ -70,7 +72,8 @@ async def look_through(connection: Connection, queue: str) -> AsyncGenerator[Asy
 async def _fetched(raw: aiormq.Channel, queue: str) -> AsyncGenerator[ParkedDelivery]:
     while True:
         try:
-            message = await raw.basic_get(queue)
+            with told_of_losses():
+                message = await raw.basic_get(queue)
         except aiormq.exceptions.ChannelNotFoundEntity as error:
             raise BrokerUnavailableError(
                 f"no parking queue: {error}; `interlock topology apply` declares it"

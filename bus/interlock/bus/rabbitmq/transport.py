@@ -21,11 +21,13 @@ from interlock.bus.rabbitmq.connection import CHATTY, Client, Connection, underl
 from interlock.bus.rabbitmq.consumer import Consumer, Source
 from interlock.bus.rabbitmq.history import read_journal
 from interlock.bus.rabbitmq.inequivalence import inequivalence
+from interlock.bus.rabbitmq.loss import told_of_losses
 from interlock.bus.rabbitmq.parking import look_through
 from interlock.bus.rabbitmq.publisher import Publisher
 from interlock.bus.rabbitmq.topology import (
     JOURNAL,
     MESSAGES,
+    Plan,
     observer_prefix,
     parking_queue,
     plan,
@@ -145,13 +147,8 @@ class RabbitTransport:
         planned = plan(topology, version=tuple(int(number) for number in re.findall(r"\d+", version)[:2]))
         channel = await self._inbound.channel(timeout=_TIMEOUT)
         try:
-            for exchange in planned.exchanges:
-                await channel.declare_exchange(exchange.name, "topic", durable=True)
-            for queue in planned.queues:
-                await channel.declare_queue(queue.name, durable=True, arguments=dict(queue.arguments))
-            raw = await underlay(channel)
-            for binding in planned.bindings:
-                await raw.queue_bind(binding.queue, binding.exchange, binding.pattern)
+            with told_of_losses():
+                await _declare(channel, planned)
         except aiormq.exceptions.ChannelPreconditionFailed as error:
             raise UsageError(str(inequivalence(str(error)) or f"the broker refuses to declare: {error}")) from error
         except aiormq.exceptions.ChannelAccessRefused as error:
@@ -231,6 +228,16 @@ class RabbitTransport:
         finally:
             self._consumers.discard(consumer)
             await consumer.aclose()
+
+
+async def _declare(channel: AbstractChannel, planned: Plan) -> None:
+    for exchange in planned.exchanges:
+        await channel.declare_exchange(exchange.name, "topic", durable=True)
+    for queue in planned.queues:
+        await channel.declare_queue(queue.name, durable=True, arguments=dict(queue.arguments))
+    raw = await underlay(channel)
+    for binding in planned.bindings:
+        await raw.queue_bind(binding.queue, binding.exchange, binding.pattern)
 
 
 def _exclusive(name: str, exchange: str, patterns: Sequence[str], arguments: dict[str, int]) -> Source:
