@@ -68,6 +68,11 @@ class RabbitHarness:
         self.opened(transport)
         return transport
 
+    @property
+    def transports(self) -> tuple[Transport, ...]:
+        """All that were opened."""
+        return tuple(self._open)
+
     def opened(self, transport: Transport) -> None:
         """Close this one, too, after the test."""
         self._open.append(transport)

@@ -44,7 +44,8 @@ class TcpProxy:
     def reset(self) -> None:
         """Break every connection with a TCP reset."""
         for writer in tuple(self._writers):
-            if raw := writer.get_extra_info("socket"):
+            raw = writer.get_extra_info("socket")
+            if raw is not None and raw.fileno() >= 0:  # else it was closed in this very turn
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             writer.transport.abort()
 
