@@ -111,6 +111,9 @@ class TapChannel:
     async def cancel(self) -> None:
         """See `Channel.cancel`."""
         if not self.is_closed and self._tag:
+            # A quorum queue takes some 32 acknowledgements at a time (rabbit_fifo_client) and drops the others when the
+            # channel closes at once: the answer to the cancel comes after them.
+            self._write_all_settles()
             await self._raw.basic_cancel(self._tag)
             self._write_all_settles()
 
