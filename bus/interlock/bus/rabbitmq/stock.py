@@ -20,13 +20,14 @@ from interlock.bus.rabbitmq.verdict import LOST, SILENT, STORED, Outcome, outcom
 from interlock.bus.transport import Outgoing
 
 _PERSISTENT = 2
+_MOST_UNCONFIRMED = 8 * 1024 * 1024
+"""Bytes of bodies that may wait for their confirms before publishers have to wait: aiormq encodes each at once, and
+holds it until the socket takes it."""
 
 
 class StockChannel:
     """Implements `Channel` with a task per publish."""
 
-    is_full = False
-    """aiormq makes each publish wait for the socket."""
     blocked: str | None = None
     """aiormq does not tell."""
 
@@ -35,6 +36,8 @@ class StockChannel:
         self._raw = raw
         self._loop = asyncio.get_running_loop()
         self._tag = ""
+        self._unconfirmed = 0
+        self._room: asyncio.Future[None] | None = None
 
     def __repr__(self) -> str:
         return f"StockChannel({self._raw.number}, closed={self.is_closed})"
@@ -49,8 +52,17 @@ class StockChannel:
         """See `Channel.is_consuming`."""
         return not self._raw.is_closed and self._tag in self._raw.consumers
 
+    @property
+    def is_full(self) -> bool:
+        """See `Channel.is_full`."""
+        return self._unconfirmed > _MOST_UNCONFIRMED
+
     async def drained(self) -> None:
         """See `Channel.drained`."""
+        while self.is_full:
+            if self._room is None:
+                self._room = self._loop.create_future()
+            await asyncio.shield(self._room)
 
     def publish(self, message: Outgoing, exchange: str, *, attempt: int, within: float) -> asyncio.Future[Outcome]:
         """See `Channel.publish`.
@@ -70,8 +82,11 @@ class StockChannel:
             )
         )
 
+        self._unconfirmed += len(message.body)
+
         def conclude(done: asyncio.Task[object]) -> None:
             overdue.cancel()
+            self._confirm(len(message.body))
             if outcome.done():
                 if not done.cancelled():
                     done.exception()  # nobody asks any more
@@ -93,6 +108,12 @@ class StockChannel:
         task.add_done_callback(conclude)
         outcome.add_done_callback(follow)
         return outcome
+
+    def _confirm(self, size: int) -> None:
+        self._unconfirmed -= size
+        if self._room is not None and not self.is_full:
+            self._room.set_result(None)
+            self._room = None
 
     async def consume(
         self,
