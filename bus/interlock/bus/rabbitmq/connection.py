@@ -11,7 +11,6 @@ __all__ = ["CHATTY", "Client", "Connection", "underlay"]
 
 import asyncio
 import random
-import ssl
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
@@ -27,6 +26,7 @@ from aio_pika.connection import make_url
 from interlock.bus.clock import Clock
 from interlock.bus.errors import BrokerUnavailableError, LoginRefusedError
 from interlock.bus.rabbitmq.channel import Channel
+from interlock.bus.rabbitmq.diagnosis import diagnosis
 from interlock.bus.rabbitmq.loss import told_of_losses
 from interlock.bus.rabbitmq.stock import StockChannel
 from interlock.bus.rabbitmq.tap.channel import TapChannel
@@ -117,7 +117,7 @@ class Connection:
                     return channel
         raise BrokerUnavailableError(
             f"{self._identity} reached none of {', '.join(self._addresses)} within {timeout:.3g} s "
-            f"({_describe(self._last_error)}); is the broker running?"
+            f"({diagnosis(self._last_error)}); is the broker running?"
         ) from self._last_error
 
     async def hot_channel(self, *, timeout: float, confirms: bool = False) -> Channel:
@@ -234,24 +234,6 @@ def _address(url: str) -> str:
     if parts.scheme not in {"amqp", "amqps"} or not parts.hostname:
         raise UsageError("a broker URL starts with amqp:// or amqps:// and names a host")
     return f"{parts.hostname}:{port}"
-
-
-def _describe(error: Exception | None) -> str:
-    """Return an error without what a client library might put into it."""
-    if error is None:
-        return "no attempt ended"
-    if isinstance(error, aiormq.exceptions.InvalidFrameError):
-        # All that aiormq says when the broker closes in mid-handshake; it may still be starting: no refusal for good.
-        return "it ended the handshake: does the virtual host exist, and may this user enter it?"
-    if isinstance(error.__cause__, ssl.SSLError):
-        # What is wrong with whose certificate, in OpenSSL's words; "alert" says that the broker has complained.
-        return f"TLS failed: {error.__cause__.reason}; look at cafile, certfile and keyfile in the URL's query"
-    if isinstance(error.__cause__, ConnectionResetError):
-        # With TLS 1.3 a broker judges our certificate after we take the handshake for done; what we write then meets a
-        # closed socket, and its reset may overtake the alert.
-        return "it reset the connection in mid-handshake: with amqps://, does it accept this certificate?"
-    reason = error.strerror if isinstance(error, OSError) else None
-    return f"{type(error).__name__}: {reason}" if reason else type(error).__name__
 
 
 def _text(value: object) -> str:
