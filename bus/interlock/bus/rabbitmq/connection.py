@@ -109,7 +109,9 @@ class Connection:
                 try:
                     with told_of_losses():
                         await channel.initialize()
-                except (*_FAILURES, aiormq.exceptions.ChannelInvalidStateError) as error:
+                except (*_FAILURES, aiormq.exceptions.ChannelInvalidStateError, RuntimeError) as error:
+                    if type(error) is RuntimeError and not str(error).endswith(" closed"):
+                        raise  # else aiormq's word for a connection that has ended since we looked
                     self._last_error = error
                     if connection is self._live:  # else somebody has replaced it already
                         await self._discard()
