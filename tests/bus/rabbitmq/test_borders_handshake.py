@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
+import anyio
 import pytest
 
 from bus.rabbitmq.bordering import CLIENTS
@@ -19,17 +20,25 @@ from interlock.bus.rabbitmq.connection import Client
 async def serving(answer: bytes, *, closes: bool) -> AsyncGenerator[int]:
     """Answer the first bytes of every connection with these; yields the port."""
 
+    writers: list[asyncio.StreamWriter] = []
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(8)
-        writer.write(answer)
-        await writer.drain()
-        if not closes:
-            await reader.read()
+        writers.append(writer)
+        with suppress(OSError):
+            await reader.read(8)
+            writer.write(answer)
+            await writer.drain()
+            if not closes:
+                await reader.read()
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         yield server.sockets[0].getsockname()[1]
+        await anyio.wait_all_tasks_blocked()  # also those for connections that were accepted a moment ago
+        for writer in writers:
+            writer.transport.abort()
+        await anyio.wait_all_tasks_blocked()
 
 
 HTTP = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n400 Bad Request"
