@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["attempt_of"]
+__all__ = ["DELIVERY_COUNT", "attempt_of"]
 
-from collections.abc import Mapping
-from typing import Any
+DELIVERY_COUNT = "x-delivery-count"
+"""The header in which a quorum queue counts returns."""
 
 
-def attempt_of(headers: Mapping[str, Any] | None) -> int:
-    """Return the number of a redelivered message's attempt.
+def attempt_of(count: object) -> int:
+    """Return the number of a redelivered message's attempt, by what stands in `DELIVERY_COUNT`.
 
-    A quorum queue counts returns in this header. What a publisher forges there shows on a first delivery only, which
-    is not asked about.
+    What a publisher forges there shows on a first delivery only, which is not asked about.
     """
-    count = (headers or {}).get("x-delivery-count", 0)
     return count + 1 if isinstance(count, int) and count > 0 else 1

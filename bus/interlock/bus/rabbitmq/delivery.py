@@ -11,7 +11,7 @@ from typing import Any
 from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
 
-from interlock.bus.rabbitmq.attempts import attempt_of
+from interlock.bus.rabbitmq.attempts import DELIVERY_COUNT, attempt_of
 from interlock.protocol.errors import UsageError
 
 
@@ -55,7 +55,7 @@ class RabbitDelivery:
     def attempt(self) -> int:
         if not getattr(self._message.delivery, "redelivered", False):
             return 1
-        return attempt_of(self._message.header.properties.headers)
+        return attempt_of((self._message.header.properties.headers or {}).get(DELIVERY_COUNT))
 
     @property
     def is_stale(self) -> bool:

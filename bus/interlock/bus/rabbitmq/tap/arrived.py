@@ -1,4 +1,8 @@
-"""A delivery as it came over the wire, read as far as somebody asks; it knows nothing of acknowledgements."""
+"""A delivery as it came over the wire, read as far as somebody asks; it knows nothing of acknowledgements.
+
+What it carries was written by whoever may publish, and the broker passes on what is no UTF-8: nothing here raises for
+that, since it would take the connection with it, or the agent, again at every redelivery.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +10,35 @@ __all__ = ["ArrivedContent"]
 
 import struct
 
-from pamqp import commands, header
-
+from interlock.bus.rabbitmq.attempts import DELIVERY_COUNT
 from interlock.bus.rabbitmq.tap import frames
+from interlock.bus.rabbitmq.tap.field_table import integer_in
 
 _FLAGS_AT = 12
 _PROPERTIES_AT = 14
 _FLAGS = struct.Struct(">H")
 _SIZE = struct.Struct(">I")
+_DELIVERY_COUNT = DELIVERY_COUNT.encode()
 
 
 class ArrivedContent:
     """Method, content header and body of a Basic.Deliver or Basic.Return.
 
     Of the header only what is asked for is decoded: the whole table costs as much as everything else about a message.
+    Texts that are no UTF-8 have U+FFFD in the place of what is wrong with them.
     """
 
-    __slots__ = ("_content_type", "_header", "_reply_to", "_user_id", "_walked", "body", "method")
+    __slots__ = (
+        "_content_type",
+        "_header",
+        "_message_id_at",
+        "_reply_to",
+        "_table_at",
+        "_user_id",
+        "_walked",
+        "body",
+        "method",
+    )
 
     def __init__(self, method: bytes) -> None:
         """`method` is the frame's content, from the class number on."""
@@ -33,6 +49,8 @@ class ArrivedContent:
         self._content_type: str | None = None
         self._reply_to: str | None = None
         self._user_id: str | None = None
+        self._message_id_at = 0
+        self._table_at = 0
 
     def begin(self, content_header: bytes) -> int:
         """Take the content header, and return how many bytes of body follow."""
@@ -63,14 +81,16 @@ class ArrivedContent:
     @property
     def message_id(self) -> str | None:
         """As the publisher set it."""
-        return self.properties().message_id
+        if not self._walked:
+            self._walk()
+        return _short(self._header, self._message_id_at)[0] if self._message_id_at else None
 
-    def properties(self) -> commands.Basic.Properties:
-        """Return everything decoded; a few times dearer than the rest."""
-        decoded = header.ContentHeader()
-        decoded.unmarshal(self._header)
-        assert decoded.properties is not None, "it was decoded just now"
-        return decoded.properties
+    @property
+    def delivery_count(self) -> int | None:
+        """How often the message was returned to its queue, as the broker counts from the second delivery on."""
+        if not self._walked:
+            self._walk()
+        return integer_in(self._header, self._table_at, _DELIVERY_COUNT) if self._table_at else None
 
     def delivered(self) -> tuple[int, bool, str]:
         """Return a Basic.Deliver's tag, whether it was delivered before, and its routing key."""
@@ -79,10 +99,10 @@ class ArrivedContent:
         tag = int.from_bytes(method[at : at + 8], "big")
         redelivered = bool(method[at + 8])
         at += 10 + method[at + 9]
-        return tag, redelivered, method[at + 1 : at + 1 + method[at]].decode()
+        return tag, redelivered, method[at + 1 : at + 1 + method[at]].decode(errors="replace")
 
     def _walk(self) -> None:
-        """Find the three properties that every message is judged by, stepping over the others."""
+        """Find the properties that a message is judged by, stepping over the others."""
         data = self._header
         (flags,) = _FLAGS.unpack_from(data, _FLAGS_AT)
         at = _PROPERTIES_AT
@@ -91,6 +111,7 @@ class ArrivedContent:
         if flags & frames.CONTENT_ENCODING:
             at += 1 + data[at]
         if flags & frames.HEADERS:
+            self._table_at = at
             at += 4 + _SIZE.unpack_from(data, at)[0]
         if flags & frames.DELIVERY_MODE:
             at += 1
@@ -103,6 +124,7 @@ class ArrivedContent:
         if flags & frames.EXPIRATION:
             at += 1 + data[at]
         if flags & frames.MESSAGE_ID:
+            self._message_id_at = at
             at += 1 + data[at]
         if flags & frames.TIMESTAMP:
             at += 8
@@ -115,4 +137,4 @@ class ArrivedContent:
 
 def _short(data: bytes, at: int) -> tuple[str, int]:
     end = at + 1 + data[at]
-    return data[at + 1 : end].decode(), end
+    return data[at + 1 : end].decode(errors="replace"), end

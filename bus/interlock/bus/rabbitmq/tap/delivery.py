@@ -65,7 +65,7 @@ class TapDelivery:
     @property
     def attempt(self) -> int:
         """See `Delivery.attempt`."""
-        return attempt_of(self._content.properties().headers) if self._redelivered else 1
+        return attempt_of(self._content.delivery_count) if self._redelivered else 1
 
     @property
     def is_stale(self) -> bool:
