@@ -8,7 +8,7 @@ from __future__ import annotations
 __all__ = ["CLOSE_TIMEOUT", "Channel", "ChannelDelivery", "close_channel"]
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -63,11 +63,13 @@ class Channel(Protocol):
         """Return when there is room again, or none is needed any more."""
         ...
 
-    def publish(self, message: Outgoing, exchange: str, *, attempt: int, within: float) -> asyncio.Future[Outcome]:
-        """Publish at once, and return what its outcome will be.
+    def publish(
+        self, message: Outgoing, exchanges: Sequence[str], *, attempt: int, within: float
+    ) -> list[asyncio.Future[Outcome]]:
+        """Publish to each of these exchanges, and return what the outcomes will be.
 
-        `attempt` distinguishes the attempts of one process at one message. After `within` seconds the outcome is
-        silence. Cancelling the future gives up waiting.
+        `attempt` distinguishes the attempts of one process at one message. After `within` seconds an outcome is
+        silence. Cancelling a future gives up waiting.
         """
         ...
 

@@ -94,10 +94,8 @@ class Publisher:
 
         A journal whose leader was lost may never confirm: that must not hold up what is known of the message itself.
         """
-        within, attempts, channel = deadline - self._clock.monotonic(), self._attempts, line.channel
-        outcomes = [
-            channel.publish(message, exchange, attempt=next(attempts), within=within) for exchange in exchanges
-        ]
+        within, attempt, channel = deadline - self._clock.monotonic(), next(self._attempts), line.channel
+        outcomes = channel.publish(message, exchanges, attempt=attempt, within=within)
         lost: tuple[str, ...] = ()
         line.in_flight += 1
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["StockChannel"]
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import aiormq
 from aio_pika.abc import AbstractChannel
@@ -64,11 +64,21 @@ class StockChannel:
                 self._room = self._loop.create_future()
             await asyncio.shield(self._room)
 
-    def publish(self, message: Outgoing, exchange: str, *, attempt: int, within: float) -> asyncio.Future[Outcome]:
-        """See `Channel.publish`.
+    def publish(
+        self, message: Outgoing, exchanges: Sequence[str], *, attempt: int, within: float
+    ) -> list[asyncio.Future[Outcome]]:
+        """See `Channel.publish`."""
+        return [
+            # An id of its own for each, since aiormq matches returns by it.
+            self._publish(message, exchange, message_id=f"{message.message_id}/{attempt}.{number}", within=within)
+            for number, exchange in enumerate(exchanges)
+        ]
 
-        In a task of its own, because aiormq cancels those that a lost connection leaves behind: here that is an
-        outcome, told apart from a cancellation that somebody asked for.
+    def _publish(self, message: Outgoing, exchange: str, *, message_id: str, within: float) -> asyncio.Future[Outcome]:
+        """Publish in a task of its own.
+
+        aiormq cancels those that a lost connection leaves behind: here that is an outcome, told apart from a
+        cancellation that somebody asked for.
         """
         outcome: asyncio.Future[Outcome] = self._loop.create_future()
         task = asyncio.create_task(
@@ -76,7 +86,7 @@ class StockChannel:
                 message.body,
                 exchange=exchange,
                 routing_key=message.routing_key,
-                properties=_properties(message, attempt=attempt),
+                properties=_properties(message, message_id=message_id),
                 mandatory=message.mandatory and exchange == MESSAGES,
                 wait=False,
             )
@@ -147,12 +157,11 @@ def _tell(outcome: asyncio.Future[Outcome], error: BaseException) -> None:
         outcome.set_exception(unknown)
 
 
-def _properties(message: Outgoing, *, attempt: int) -> spec.Basic.Properties:
+def _properties(message: Outgoing, *, message_id: str) -> spec.Basic.Properties:
     return spec.Basic.Properties(
         content_type="application/json",
         delivery_mode=_PERSISTENT,
-        # Fresh per attempt: aiormq matches returns by it, and two publishes under one id get each other's verdicts.
-        message_id=f"{message.message_id}/{attempt}",
+        message_id=message_id,
         correlation_id=message.causation_id,
         reply_to=message.reply_to,
         message_type=message.type,

@@ -227,6 +227,10 @@ async def test_one_turn_is_one_write_and_the_librarys_bytes_follow_those_before_
     tapped.stream.settle_soon(tapped.receiver)
     await asyncio.sleep(0)
     assert tapped.socket.written == [b"".join(b"%d," % number for number in range(100)) + b"settled,"]
+    tapped.stream.write([b"after what was collected,"], 0)
+    tapped.stream.write([b"at once,"], 0, at_once=True)
+    assert tapped.socket.written[1:] == [b"after what was collected,at once,"]
+    del tapped.socket.written[1:]
     tapped.stream.write([b"before,"], 7)
     writer.write(b"the library's")
     assert tapped.socket.written[1:] == [b"before,", b"the library's"]

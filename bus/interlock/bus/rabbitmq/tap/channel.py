@@ -6,7 +6,7 @@ __all__ = ["TapChannel"]
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import aiormq
 from aio_pika.abc import AbstractChannel
@@ -84,22 +84,29 @@ class TapChannel:
         """See `Channel.drained`."""
         await self._stream.drained()
 
-    def publish(self, message: Outgoing, exchange: str, *, attempt: int, within: float) -> asyncio.Future[Outcome]:
-        """See `Channel.publish`."""
+    def publish(
+        self, message: Outgoing, exchanges: Sequence[str], *, attempt: int, within: float
+    ) -> list[asyncio.Future[Outcome]]:
+        """See `Channel.publish`.
+
+        What goes to several exchanges is encoded once. It has one AMQP message id: at most the first is mandatory, so
+        a return is known to be its.
+        """
         if self._is_over:
-            future = self._loop.create_future()
-            future.set_result(LOST)
-            return future
+            return [self._lost() for _ in exchanges]
         routing_key = message.routing_key
-        address = self._addresses.get((exchange, routing_key)) or self._address(message, exchange)
         message_id = f"{message.message_id}/{attempt}"
         header = frames.content_header(message, message_id=message_id)
-        outcome = self._confirms.expect(message_id, within=within)
-        self._stream.write(
-            (address, *frames.content(self._number, header, message.body, largest=self._largest)),
-            len(message.body) + len(header),
-        )
-        return outcome
+        content = frames.content(self._number, header, message.body, largest=self._largest)
+        pieces: list[bytes] = []
+        for exchange in exchanges:
+            pieces.append(self._addresses.get((exchange, routing_key)) or self._address(message, exchange))
+            pieces += content
+        # Where nothing else is under way, waiting for more would only cost a turn of the event loop.
+        is_alone = not len(self._confirms)
+        outcomes = [self._confirms.expect(message_id, within=within) for _ in exchanges]
+        self._stream.write(pieces, len(exchanges) * (len(message.body) + len(header)), at_once=is_alone)
+        return outcomes
 
     async def consume(self, queue: str, receive: Callable[[TapDelivery], None], *, on_end: Callable[[], None]) -> None:
         """See `Channel.consume`."""
@@ -193,6 +200,11 @@ class TapChannel:
         address = frames.address_of(self._number, exchange, message.routing_key, mandatory=mandatory)
         self._addresses[exchange, message.routing_key] = address
         return address
+
+    def _lost(self) -> asyncio.Future[Outcome]:
+        future: asyncio.Future[Outcome] = self._loop.create_future()
+        future.set_result(LOST)
+        return future
 
     def _end(self, outcome: Outcome) -> None:
         if self._is_over:

@@ -115,26 +115,25 @@ class Stream(asyncio.StreamReaderProtocol):
         if self._full is not None:
             await asyncio.shield(self._full)
 
-    def write(self, pieces: Iterable[bytes], size: int) -> None:
-        """Write these with the rest of this turn; `size` is about how many bytes they are."""
+    def write(self, pieces: Iterable[bytes], size: int, *, at_once: bool = False) -> None:
+        """Write these, unless `at_once` with the rest of this turn; `size` is about how many bytes they are."""
         self._out += pieces
         self._collected += size
-        if self._collected > _LARGEST_TICK:
+        if at_once or self._collected > _LARGEST_TICK:
             self.flush()
         elif not self._scheduled:
             self._scheduled = True
-            self._running.call_soon(self.flush)
+            self._running.call_soon(self._end_turn)
 
     def settle_soon(self, receiver: HotReceiver) -> None:
         """Ask this receiver for its acknowledgements at the end of this turn."""
         self._settling.append(receiver)
         if not self._scheduled:
             self._scheduled = True
-            self._running.call_soon(self.flush)
+            self._running.call_soon(self._end_turn)
 
     def flush(self) -> None:
         """Hand everything that was collected to the socket."""
-        self._scheduled = False
         if self._settling:
             settling, self._settling = self._settling, []
             for receiver in settling:
@@ -274,6 +273,10 @@ class Stream(asyncio.StreamReaderProtocol):
             assembly.receiver.closed(0, "")
         elif method == frames.CANCEL:
             assembly.receiver.cancelled()
+
+    def _end_turn(self) -> None:
+        self._scheduled = False
+        self.flush()
 
     def _look_at(self, frame: bytes) -> None:
         """Take note of what concerns the connection as a whole."""
