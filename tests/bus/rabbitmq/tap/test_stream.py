@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import anyio
 import pytest
 from pamqp import base, commands, frame, header, heartbeat
 from pamqp import body as pamqp_body
@@ -25,9 +26,16 @@ class Socket(asyncio.Transport):
         super().__init__()
         self.written: list[bytes] = []
         self.is_closed = False
+        self._write = asyncio.Event()
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         self.written.append(bytes(data))
+        self._write.set()
+
+    async def wrote(self) -> None:
+        """Return after the next write."""
+        self._write.clear()
+        await self._write.wait()
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
@@ -87,6 +95,12 @@ class Tapped:
         self.receiver.stream = self.stream
         self.stream.attach(HOT, self.receiver)
         self.stream.attach(CONFIRMING, self.receiver)
+
+    async def read(self) -> bytes:
+        """Return the cold bytes that are there."""
+        with anyio.move_on_after(0):
+            return await self.reader.read(2**20)
+        return b""
 
     async def feed(self, pieces: Iterable[bytes]) -> bytes:
         """Feed these, and return the cold bytes."""
@@ -265,3 +279,31 @@ async def test_a_turn_of_many_bytes_is_not_collected_without_bound() -> None:
     await asyncio.sleep(0)
     assert sum(sizes_written(tapped.socket)) == 4_000_000
     assert max(sizes_written(tapped.socket)) <= 400_000
+
+
+class Hours(asyncio.SelectorEventLoop):
+    """An event loop whose clock a test moves on."""
+
+    ahead = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.ahead
+
+
+def test_while_only_hot_frames_arrive_the_library_is_shown_a_heartbeat_each_second() -> None:
+    async def run(loop: Hours) -> None:
+        tapped = Tapped()
+        delivery = b"".join(content(commands.Basic.Deliver("tag", 1, False, "exchange", "key"), HOT, b"{}"))
+        cold = frame.marshal(commands.Basic.QosOk(), COLD)
+        shown = list[bool]()
+        for seconds, arrives in ((0.0, delivery), (0.9, delivery), (0.2, delivery), (0.5, delivery), (5.0, cold)):
+            loop.ahead += seconds
+            tapped.stream.data_received(arrives)
+            shown.append(await tapped.read() == heartbeat.Heartbeat().marshal())
+        assert shown == [False, False, True, False, False]
+
+    loop = Hours()
+    try:
+        loop.run_until_complete(run(loop))
+    finally:
+        loop.close()
