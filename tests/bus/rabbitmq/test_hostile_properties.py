@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from datetime import UTC, datetime
 
 import aio_pika
 import anyio
@@ -11,7 +12,7 @@ from aio_pika.connection import make_url
 from pamqp import encode
 
 from bus.conftest import RabbitHarness
-from bus.harness import DEADLINE, outgoing, take
+from bus.harness import DEADLINE, eventually, outgoing, take
 from interlock.bus.private_broker import PrivateBroker
 from interlock.bus.rabbitmq.tap import frames
 from interlock.bus.rabbitmq.tap.factory import TapFactory
@@ -38,12 +39,21 @@ def table_of(name: bytes, value: bytes) -> bytes:
     return len(entry).to_bytes(4, "big") + entry
 
 
+def deep_table() -> bytes:
+    value = b"V"
+    for _ in range(3000):
+        inner = b"\x01t" + value
+        value = b"F" + len(inner).to_bytes(4, "big") + inner
+    return value
+
+
 HEADERS = {
     "a content type that is no text": header(frames.CONTENT_TYPE, b"\x02" + NO_UTF8),
     "a reply address that is no text": header(frames.REPLY_TO, b"\x02" + NO_UTF8),
     "a moment after the last year": header(frames.TIMESTAMP, b"\x7f" + b"\xff" * 7),
     "a header from after the last year": header(frames.HEADERS, table_of(b"x", b"T\x7f" + b"\xff" * 7)),
     "a header whose name is no text": header(frames.HEADERS, table_of(NO_UTF8, b"t\x01")),
+    "a table in tables without end": header(frames.HEADERS, table_of(b"x", deep_table())),
     "two counts of attempts": header(frames.HEADERS, forged_counts()),
 }
 
@@ -61,7 +71,7 @@ async def publish_raw(broker: PrivateBroker, *, exchange: str, routing_key: byte
         method += bytes((len(routing_key),)) + routing_key + b"\x00"
         publish = frames.FRAME.pack(frames.METHOD, number, len(method)) + method + b"\xce"
         assert tap.stream is not None
-        tap.stream.write((publish, *frames.content(number, content_header, b"{}", largest=4096)), 0)
+        tap.stream.write((publish, *frames.content(number, content_header, b"{}", largest=100_000)), 0)
         await channel.set_qos(prefetch_count=1)  # the answer comes after the broker has taken the publish
 
 
@@ -84,6 +94,30 @@ async def test_a_message_with_hostile_properties_is_a_message_like_others(
         assert other.body == b"[]"
         await again.ack()
         await other.ack()
+    assert beta.status.reconnects == 0
+
+
+@pytest.mark.parametrize("what", HEADERS)
+async def test_one_hostile_message_closes_neither_the_parking_queue_nor_the_journal(
+    rabbit: RabbitHarness, rabbitmq: PrivateBroker, what: str
+) -> None:
+    await rabbit.declare("beta-agent")
+    alpha, beta = await rabbit.connect("alpha-agent"), await rabbit.connect("beta-agent")
+    since = datetime.now(UTC)
+    await publish_raw(rabbitmq, exchange=JOURNAL, routing_key=b"beta-agent.ping", content_header=HEADERS[what])
+    await publish_raw(rabbitmq, exchange=MESSAGES, routing_key=b"beta-agent.ping", content_header=HEADERS[what])
+    await alpha.publish(outgoing(b"[]"))
+    async with beta.consume() as deliveries:
+        for delivery in await take(deliveries, 2, ack=False):
+            await delivery.reject()
+    parked = await eventually(beta.parked, lambda found: len(found) == 2)
+    assert {message.body for message in parked} == {b"{}", b"[]"}
+    assert {(message.reason, message.routing_key, message.sender) for message in parked} == {
+        ("rejected", "beta-agent.ping", "alpha-agent")
+    }
+    async with beta.history(since=since) as entries:
+        bodies = [entry.body async for entry in entries]
+    assert {b"{}", b"[]"} <= set(bodies)
     assert beta.status.reconnects == 0
 
 

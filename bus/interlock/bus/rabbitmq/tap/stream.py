@@ -1,8 +1,8 @@
 """One socket's bytes, parted between the hot channels and aio-pika; it knows frames, and nothing of messages.
 
 Each read is split into frames once. Deliveries, returns and confirms of a hot channel are handled here; every other
-byte goes on to the client library unchanged and in order, and its writes push ours out first. So the library keeps the
-handshake, tuning, heartbeats, and the opening and closing of channels.
+byte goes on to the client library in order, and unchanged save for headers that it could not decode. Its writes push
+ours out first. So the library keeps the handshake, tuning, heartbeats, and the opening and closing of channels.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pamqp import frame as pamqp_frame
 from interlock.bus.rabbitmq.tap import frames
 from interlock.bus.rabbitmq.tap.arrived import ArrivedContent
 from interlock.bus.rabbitmq.tap.frames import BODY, END, FRAME, HEADER, METHOD, OVERHEAD
+from interlock.bus.rabbitmq.tap.mending import mended
 
 _LIVENESS = 1.0
 """Seconds between heartbeats that are shown to aiormq while only hot frames arrive: when it has seen no frame for about
@@ -216,6 +217,12 @@ class Stream(asyncio.StreamReaderProtocol):
                     took = True
                     if cold_from < position:
                         self._reader.feed_data(data[cold_from:position])
+                    cold_from = following
+            elif kind == HEADER:
+                content = data[position + FRAME.size : following - 1]
+                if (readable := mended(content)) is not content:
+                    frame = FRAME.pack(HEADER, number, len(readable)) + readable + b"\xce"
+                    self._reader.feed_data(data[cold_from:position] + frame)
                     cold_from = following
             elif number == 0 and kind == METHOD:
                 self._look_at(data[position:following])
