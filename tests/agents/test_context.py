@@ -104,6 +104,7 @@ async def test_an_effect_that_may_have_happened_is_never_repeated_blindly(world:
         (answer,) = await ask(tester, conversation=conversation)
         assert isinstance(answer, TaskFailed)
         assert "look at the outside system" in answer.reason
+        assert (answer.outcome, answer.side_effects) == ("unknown", ("change",))
     assert world.changes == 1
 
 

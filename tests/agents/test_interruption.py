@@ -22,7 +22,7 @@ from interlock.bus.store.port import Store
 from interlock.bus.store.records import EffectState, InboxMessage
 from interlock.bus.store.sqlite import SqliteStore
 from interlock.bus.transport import Outgoing
-from interlock.protocol.codec import encode
+from interlock.protocol.codec import decode, encode
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.errors import TransientError
 from interlock.protocol.ids import new_id
@@ -161,6 +161,32 @@ async def test_a_cancellation_outlives_the_process_that_took_it_in(shop: Worksho
         assert (told.payload, shop.begun) == (TaskCancelled(reason="not wanted"), [])
 
 
+async def test_what_earlier_attempts_have_changed_is_told_when_a_later_one_gives_up(
+    shop: Workshop, tmp_path: Path
+) -> None:
+    clock = VirtualClock()
+    store = await SqliteStore.open(tmp_path / "agent.sqlite", agent=AGENT, clock=clock)
+    asked = Envelope.wrap(Order(text="fails"), sender=PEER, receiver=AGENT, sent_at=clock.now() + timedelta(seconds=1))
+    await store.begin_effect(operation(asked, "of a message before"), request_hash="r", fence=1)
+    await clock.advance(1.0)
+    await store.receive(row(asked))
+    (claim,) = await store.claim(limit=1, lease=30.0)
+    for key in ("first", "second", "refused"):
+        await store.begin_effect(operation(asked, key), request_hash="r", fence=claim.fence)
+    await store.settle_effect(operation(asked, "first"), state=EffectState.DONE, result="1", fence=claim.fence)
+    await store.settle_effect(operation(asked, "refused"), state=EffectState.FAILED, result="no", fence=claim.fence)
+    # Then the process is gone, and its lease runs out.
+    await clock.advance(31.0)
+    (claim,) = await store.claim(limit=1, lease=30.0)
+    await attempts_of(shop.agent, store, clock, RuntimeSettings(max_attempts=2)).make(claim)
+    (failed,) = await store.unsent(limit=9)
+    failure = decode(failed.body, catalogue=CATALOGUE).payload
+    assert isinstance(failure, TaskFailed)
+    assert (failure.code, failure.outcome) == ("attempts_exhausted", "unknown")
+    assert failure.side_effects == ("first", "second")
+    await store.aclose()
+
+
 async def test_a_cancellation_that_another_replica_took_in_reaches_the_handler(shop: Workshop, tmp_path: Path) -> None:
     clock = SystemClock()
     async with AsyncExitStack() as stack:
@@ -254,13 +280,18 @@ def row(envelope: Envelope[Message]) -> InboxMessage:
     )
 
 
-def attempts_of(agent: Agent, store: Store, clock: Clock) -> Attempts:
+def attempts_of(
+    agent: Agent,
+    store: Store,
+    clock: Clock,
+    settings: RuntimeSettings = RuntimeSettings(),  # noqa: B008 - frozen
+) -> Attempts:
     return Attempts(
         agent,
         store=store,
         clock=clock,
         patience=Patience(clock, longest=0.0),
-        settings=RuntimeSettings(),
+        settings=settings,
         written=_nothing,
         rescheduled=_nothing,
     )

@@ -231,8 +231,9 @@ class Attempts:
     ) -> None:
         """Answer a request that its handler does not answer any more, honestly about what it has changed."""
         _log.warning("%s leaves %s %s: %s", self._agent.name, envelope.type, envelope.id, interruption.reason)
+        effects = await self._with_earlier(claim, envelope, effects)
         open_ = _open(effects)
-        # What an attempt before this one has changed, only its handler could tell.
+        # What an attempt before this one has changed beside its journalled effects, only its handler could tell.
         earlier = claim.begun and envelope.payload.declaration.effect is not Effect.READ
         try:
             if not effects and not earlier:
@@ -251,7 +252,7 @@ class Attempts:
         except LeaseLostError:
             self._written()
             return  # the handler's own end was written in the moment of the interruption
-        for key in open_:
+        for key in (key for key, state in effects.items() if state is EffectState.STARTED):
             await self._patience.insist(
                 self._store.settle_effect,
                 operation(envelope, key),
@@ -276,6 +277,7 @@ class Attempts:
             self._telemetry.meters.died(envelope.type)
         commit = Commit()
         if isinstance(envelope.payload, Request):
+            effects = await self._with_earlier(claim, envelope, effects)
             unknown = isinstance(error, UnknownOutcomeError) or bool(_open(effects))
             failure = TaskFailed(
                 code=code,
@@ -287,6 +289,17 @@ class Attempts:
             commit = self._commit(claim, envelope, failure)
         await self._patience.insist(self._store.bury, claim, error=_history(error), commit=commit)
         self._written()
+
+    async def _with_earlier(
+        self, claim: Claim, envelope: Envelope[Message], effects: Mapping[str, EffectState]
+    ) -> Mapping[str, EffectState]:
+        """Return these effects of an attempt after what the attempts before it have left in the ledger."""
+        if not claim.begun:
+            return effects
+        prefix = operation(envelope, "")
+        rows = await self._patience.insist(self._store.effects_begun, prefix=prefix, since=claim.message.received_at)
+        earlier = {row.key.removeprefix(prefix): row.state for row in rows if row.state is not EffectState.FAILED}
+        return {**earlier, **effects}
 
     def _commit(self, claim: Claim, envelope: Envelope[Message], message: Message) -> Commit:
         """Return the runtime's own answer, under ids that a handler's answer after a revival does not meet."""
@@ -314,7 +327,7 @@ def _open(effects: Mapping[str, EffectState]) -> tuple[str, ...]:
 
 
 def _told(effects: Mapping[str, EffectState]) -> tuple[str, ...]:
-    """Return what the requester is told of this attempt's effects: those that are done, then those that may be."""
+    """Return what the requester is told of the effects: those that are done, then those that may be."""
     done = tuple(key for key, state in effects.items() if state is EffectState.DONE)
     return tuple(key[:500] for key in (*done, *_open(effects)))
 

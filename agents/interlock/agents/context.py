@@ -88,6 +88,7 @@ class Context:
             self.effects[key] = EffectState.DONE
             return cast("T", None if row.result is None else json.loads(row.result))
         if not new and row.state is not EffectState.FAILED and not repeatable:
+            self.effects[key] = EffectState.UNKNOWN
             raise UnknownOutcomeError(
                 f"{self.agent}: effect {key!r} of conversation {self.conversation_id} was interrupted; "
                 "look at the outside system before it is repeated"

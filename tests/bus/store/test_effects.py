@@ -29,6 +29,21 @@ async def test_an_effect_is_new_once(store: SqlStore, clock: VirtualClock) -> No
     assert (row.state, new) == (EffectState.STARTED, False)
 
 
+async def test_what_was_begun_is_listed_by_the_beginning_of_its_key(store: SqlStore, clock: VirtualClock) -> None:
+    await store.begin_effect("proj-140:early", request_hash="r", fence=1)
+    await clock.advance(1.0)
+    since = clock.now()
+    for key in ("proj-140:two", "proj-1400:other", "proj-140:%"):
+        await store.begin_effect(key, request_hash="r", fence=1)
+        await clock.advance(1.0)
+    await store.settle_effect("proj-140:two", state=EffectState.DONE, result=None, fence=1)
+    listed = await store.effects_begun(prefix="proj-140:", since=since)
+    assert [(row.key, row.state) for row in listed] == [
+        ("proj-140:two", EffectState.DONE),
+        ("proj-140:%", EffectState.STARTED),
+    ]
+
+
 async def test_what_is_done_is_told_to_every_later_attempt(store: SqlStore) -> None:
     await begin(store)
     await settle(store, EffectState.DONE, '{"id": 7}')

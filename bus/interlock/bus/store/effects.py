@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["begin", "forget", "settle"]
+__all__ = ["begin", "begun", "forget", "settle"]
 
 
 from interlock.bus.errors import LeaseLostError
@@ -44,6 +44,15 @@ def begin(
         known = _row(connection, key)
         assert known is not None, "it was just updated"
     return _effect(known), False
+
+
+def begun(connection: Connection, *, prefix: str, since: int) -> tuple[EffectRow, ...]:
+    """Return the effects whose keys begin so and that were begun from then on, oldest first."""
+    rows = connection.execute(
+        "SELECT * FROM effect WHERE substr(key, 1, ?) = ? AND started_at >= ? ORDER BY started_at, key",
+        (len(prefix), prefix, since),
+    ).fetchall()
+    return tuple(_effect(row) for row in rows)
 
 
 def settle(

@@ -185,6 +185,10 @@ class Store(Protocol):
         """
         ...
 
+    async def effects_begun(self, *, prefix: str, since: datetime) -> tuple[EffectRow, ...]:
+        """Return the effects whose keys begin so and that were begun from then on, oldest first; reads the ledger."""
+        ...
+
     async def settle_effect(self, key: str, *, state: EffectState, result: str | None, fence: int) -> None:
         """Record what became of an effect. Raises LeaseLostError when a later attempt has begun it anew."""
         ...

@@ -230,6 +230,10 @@ class SqlStore:
             )
         )
 
+    async def effects_begun(self, *, prefix: str, since: datetime) -> tuple[EffectRow, ...]:
+        """List what was begun."""
+        return await self._run(lambda db, _: effects.begun(db, prefix=prefix, since=to_micros(since)))
+
     async def settle_effect(self, key: str, *, state: EffectState, result: str | None, fence: int) -> None:
         """Record an outcome."""
         text, epoch = None if result is None else storable(result), self._epoch
