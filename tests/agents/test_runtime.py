@@ -2,89 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 
 import anyio
 import pytest
 
-from agents.at_work import AGENT, CATALOGUE, PEER, Answer, Note, Question, Workplace, eventually, workplace
-from interlock.agents.agent import Agent, Returned, to
+from agents.at_work import AGENT, CATALOGUE, Answer, Note, Question, Workplace, eventually, workplace
+from agents.scripted import Scripted
+from interlock.agents.agent import Agent
 from interlock.agents.context import Context
 from interlock.agents.runtime import Runtime, RuntimeSettings
 from interlock.bus.clock import VirtualClock
-from interlock.bus.errors import BrokerUnavailableError
-from interlock.bus.memory import MemoryBroker, MemoryTransport
 from interlock.bus.store.records import Repair
 from interlock.bus.store.sqlite import SqliteStore
-from interlock.bus.store.writer import StoreUnavailableError
 from interlock.protocol.envelope import MAX_HOPS
-from interlock.protocol.errors import PermanentError, TransientError, UnknownOutcomeError, UsageError
+from interlock.protocol.errors import UsageError
 from interlock.protocol.ids import new_id
 from interlock.protocol.messages.task import DeadlineExceeded, InputProvided, TaskDeclined, TaskFailed, TaskProgress
-
-
-class Scripted:
-    """An agent whose handler does what the question's text says."""
-
-    def __init__(self) -> None:
-        self.agent = Agent(AGENT, catalogue=CATALOGUE)
-        self.agent.on(self.answer)
-        self.agent.on(self.note)
-        self.seen: list[str] = []
-        self.attempts: Counter[str] = Counter()
-        self.go_on = anyio.Event()
-        self.repaired = False
-        self.running = 0
-        self.most = 0
-
-    async def note(self, note: Note, _: Context) -> None:
-        self.seen.append(note.text)
-
-    async def answer(self, question: Question, context: Context) -> Returned:
-        self.seen.append(question.text)
-        self.attempts[question.text] += 1
-        match question.text.split(":"):
-            case ["nothing", *_]:
-                return None
-            case ["several", *_]:
-                return [Answer(text="one"), to(PEER, Answer(text="two"))]
-            case ["flaky", *_] if self.attempts[question.text] < 3:
-                raise TransientError("not yet")
-            case ["transient", *_]:
-                raise TransientError("never")
-            case ["permanent", *_]:
-                raise PermanentError("no such \u202eshelf\x1b[2J")
-            case ["unknown", *_]:
-                raise UnknownOutcomeError("the line broke")
-            case ["wrong-route", *_]:
-                return to(PEER, Note(text="not mine to say"))
-            case ["defect", *_] if not self.repaired:
-                raise KeyError("password=hunter2")
-            case ["status", *_]:
-                raise HttpError
-            case ["waits", *_]:
-                self.running += 1
-                self.most = max(self.most, self.running)
-                try:
-                    await self.go_on.wait()
-                finally:
-                    self.running -= 1
-            case ["progress", *_]:
-                await context.progress("half", percent=50)
-                if context.attempt < 3:
-                    raise TransientError("again")
-            case _:
-                pass
-        return Answer(text=question.text)
-
-
-class HttpError(PermanentError):
-    """An error of a system whose code is no code of ours."""
-
-    code = 404
 
 
 @pytest.fixture
@@ -245,53 +180,6 @@ async def test_answers_to_answers_end_before_they_become_a_loop(scripted: Script
         assert answer.hops == MAX_HOPS
 
 
-async def test_stop_lets_running_handlers_finish_and_takes_nothing_new(scripted: Scripted, tmp_path: Path) -> None:
-    async with workplace(scripted.agent, tmp_path) as place, place.running() as (runtime, _):
-        await place.say(Question(text="waits"))
-        await eventually(lambda: scripted.running == 1)
-        runtime.stop()
-        await place.say(Question(text="hello"))
-        scripted.go_on.set()
-        await place.until(lambda: place.announced[-1:] == ["agent_offline"])
-        assert place.answers == [Answer(text="waits")]
-        assert place.announced == ["agent_announced", "agent_offline"]
-
-
-async def test_what_does_not_finish_in_the_drain_time_is_given_back_without_costing_an_attempt(
-    scripted: Scripted, tmp_path: Path
-) -> None:
-    clock = VirtualClock()
-    async with workplace(scripted.agent, tmp_path, clock=clock, settings=RuntimeSettings(lease=1e6)) as place:
-        async with place.running() as (runtime, _):
-            await place.say(Question(text="waits"))
-            await eventually(lambda: scripted.running == 1)
-            runtime.stop()
-            await clock.advance(19.0)
-            assert scripted.running == 1
-            with anyio.fail_after(5):
-                while scripted.running:
-                    await clock.advance(1.0)
-        store = await place.open_store()
-        (claim,) = await store.claim(limit=1, lease=1.0)
-        assert claim.attempt == 1
-        await store.aclose()
-
-
-async def test_cancellation_gives_everything_back(scripted: Scripted, tmp_path: Path) -> None:
-    async with workplace(scripted.agent, tmp_path) as place:
-        store = await place.open_store()
-        runtime = Runtime(scripted.agent, transport=place.broker.connect(AGENT), store=store, clock=place.clock)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(runtime.run)
-            await place.say(Question(text="waits"))
-            await eventually(lambda: scripted.running == 1)
-            tasks.cancel_scope.cancel()
-        assert scripted.running == 0
-        (claim,) = await store.claim(limit=1, lease=1.0)
-        assert claim.attempt == 1
-        await store.aclose()
-
-
 async def test_a_message_that_ended_its_process_every_time_is_not_tried_for_ever(
     scripted: Scripted, tmp_path: Path
 ) -> None:
@@ -321,51 +209,6 @@ async def _take_in(agent: Agent, place: Workplace, store: SqliteStore, *, settin
             while not (await store.counts()).ready:
                 await anyio.lowlevel.checkpoint()
         tasks.cancel_scope.cancel()
-
-
-async def test_an_agent_whose_queue_nobody_declared_does_not_start(scripted: Scripted, tmp_path: Path) -> None:
-    async with workplace(scripted.agent, tmp_path) as place:
-        store = await place.open_store()
-        transport = MemoryBroker().connect(AGENT)
-        with pytest.raises(BrokerUnavailableError, match="not declared"):
-            await Runtime(scripted.agent, transport=transport, store=store, clock=place.clock).run()
-        await store.aclose()
-
-
-async def test_a_transport_that_is_closed_under_it_ends_the_agent_with_the_reason(
-    scripted: Scripted, tmp_path: Path
-) -> None:
-    async with workplace(scripted.agent, tmp_path) as place:
-        store = await place.open_store()
-        transport = place.broker.connect(AGENT)
-        runtime = Runtime(scripted.agent, transport=transport, store=store, clock=place.clock)
-        with pytest.raises(ExceptionGroup) as caught:
-            await _run_until_closed(runtime, transport)
-        assert caught.value.split(BrokerUnavailableError)[1] is None
-        await store.aclose()
-
-
-async def _run_until_closed(runtime: Runtime, part: MemoryTransport | SqliteStore) -> None:
-    """Close a part under a runtime that works, and wait for its end."""
-    ready = anyio.Event()
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(partial(runtime.run, ready=ready))
-        with anyio.fail_after(5):
-            await ready.wait()
-        await part.aclose()
-
-
-async def test_a_store_that_stays_away_ends_the_agent_with_the_reason_after_its_patience(
-    scripted: Scripted, tmp_path: Path
-) -> None:
-    settings = RuntimeSettings(patience=0.2)
-    async with workplace(scripted.agent, tmp_path, settings=settings) as place:
-        store = await place.open_store()
-        transport = place.broker.connect(AGENT)
-        runtime = Runtime(scripted.agent, transport=transport, store=store, clock=place.clock, settings=settings)
-        with pytest.raises(ExceptionGroup) as caught:
-            await _run_until_closed(runtime, store)
-        assert caught.value.split(StoreUnavailableError)[1] is None
 
 
 async def test_the_lease_of_a_long_handler_is_renewed(scripted: Scripted, tmp_path: Path) -> None:
