@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -13,6 +14,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from docs.newcomer import ENVIRONMENT
 from docs.snippets import ROOT, named_blocks
 from interlock.agents.runtime import Runtime
 from interlock.bus import SystemClock, connect
@@ -20,8 +22,10 @@ from interlock.bus.memory import MemoryBroker
 from interlock.bus.store.sqlite import SqliteStore
 from interlock.bus.transport import AgentQueue, Topology
 
-BLOCKS = named_blocks(ROOT / "docs" / "how-to" / "ask-and-answer.md")
+PAGE = ROOT / "docs" / "how-to" / "ask-and-answer.md"
+BLOCKS = named_blocks(PAGE)
 PROGRAMS = ("counting", "asking", "watching")
+FILES = (*PROGRAMS, "main")
 
 
 @pytest.fixture
@@ -64,4 +68,19 @@ async def test_the_programs_ask_answer_and_look_on(
     await store.aclose()
     assert seen == [3]
     assert "under way: " in capsys.readouterr().out
-    assert set(BLOCKS) == {f"file: {name}.py" for name in PROGRAMS}
+
+
+def test_whoever_copies_the_programs_can_run_them_twice_and_sees_what_the_page_shows(tmp_path: Path) -> None:
+    for name in FILES:
+        (tmp_path / f"{name}.py").write_text(BLOCKS[f"file: {name}.py"])
+    assert BLOCKS["run: main"] == "python main.py\n"
+    for _ in range(2):
+        shown = subprocess.run(
+            [sys.executable, "main.py"], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=60
+        )
+        assert (shown.returncode, shown.stderr) == (0, "")
+        assert f"```text\n{shown.stdout}```\n" in PAGE.read_text(encoding="utf-8")
+
+
+def test_the_page_has_no_other_programs() -> None:
+    assert set(BLOCKS) == {"run: main", *(f"file: {name}.py" for name in FILES)}
