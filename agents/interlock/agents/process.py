@@ -24,7 +24,7 @@ from interlock.bus.clock import SystemClock
 from interlock.bus.errors import NotPermittedError
 from interlock.bus.store.opening import open_store
 from interlock.bus.transport import Transport
-from interlock.protocol.errors import InterlockError
+from interlock.protocol.errors import InterlockError, UsageError
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ async def serve(agents: Sequence[Agent], settings: Settings, *, started: Callabl
     from interlock.bus.rabbitmq.transport import RabbitTransport  # only a process over RabbitMQ needs its client
 
     clock = SystemClock()
+    await _make_folder(anyio.Path(settings.state_dir))
     async with AsyncExitStack() as stack:
         runtimes: list[Runtime] = []
         telemetries: list[Opened] = []
@@ -54,7 +55,6 @@ async def serve(agents: Sequence[Agent], settings: Settings, *, started: Callabl
             )
             stack.push_async_callback(transport.aclose)
             await declare_if_permitted(transport, agent, settings=settings.topology)
-            await anyio.Path(settings.state_dir).mkdir(parents=True, exist_ok=True)
             store = await open_store(settings.store_address(agent.name), agent=agent.name, clock=clock)
             stack.push_async_callback(store.aclose)
             opened = await stack.enter_async_context(
@@ -106,6 +106,13 @@ async def declare_if_permitted(
         await transport.declare(own_topology(agent.name, agent.announcements, settings))
     except NotPermittedError:
         _log.info("%s may not declare queues; it uses those that were declared for it", agent.name)
+
+
+async def _make_folder(folder: anyio.Path) -> None:
+    try:
+        await folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"the state_dir {folder} cannot be made: {error.strerror}; name another folder") from error
 
 
 async def _run(runtime: Runtime, ready: anyio.Event) -> None:

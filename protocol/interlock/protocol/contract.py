@@ -106,7 +106,7 @@ class Contracts:
             try:
                 entry = json.loads(line)
                 found.append(Contract.of(entry, entry["schema"]))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 raise UsageError(f"{name}, line {number}, is no message of a release: restore the file") from error
         if not found:
             raise UsageError(f"{name} has no message of a release in it: restore the file")

@@ -34,17 +34,22 @@ def released(schemas: Path) -> tuple[Contracts, ...]:
 def freeze(schemas: Path, name: str, catalogue: Catalogue) -> Path:
     """Keep what the code promises now as a release, and return its file; it is never changed again.
 
-    Raises UsageError when the name is no name of a release, or is taken.
+    Raises UsageError when the name is no name of a release, or is taken, or the file cannot be written.
     """
     if not _NAME.fullmatch(name) or name == CODE:
         raise UsageError(f"{name!r} is no name of a release, like 0.2.0")
     file = schemas / RELEASED / f"{name}.jsonl"
-    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"the folder {file.parent} cannot be made: {error.strerror}") from error
     try:
         with file.open("xb") as stream:
             stream.write(Contracts.of_catalogue(catalogue, name=name).lines())
     except FileExistsError:
         raise UsageError(f"{file} is there already: a release never changes, give this one another name") from None
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror}") from error
     return file
 
 
@@ -81,7 +86,7 @@ def _exported(folder: Path) -> Iterator[Contract]:
     try:
         for entry in json.loads((folder / "index.json").read_bytes())["messages"]:
             yield Contract.of(entry, json.loads((folder / entry["schema"]).read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(f"the schemas in {folder} are not complete ({type(error).__name__}): export them") from error
 
 

@@ -6,6 +6,7 @@ __all__ = ["app"]
 
 import json
 import logging
+import os
 import sys
 import tempfile
 from importlib import resources
@@ -18,6 +19,7 @@ import typer
 
 from interlock.agents.cli.options import JsonOption, application
 from interlock.agents.cli.output import ExitCode, Output, reporting
+from interlock.agents.cli.private_file import require_writable
 from interlock.agents.demo.demo import Demo, DemoResult
 from interlock.agents.demo.people import People
 from interlock.agents.report.narration import Narrator
@@ -74,6 +76,9 @@ def demo(
             path = ticket or bundled
             if trace is not None and trace.exists():
                 raise UsageError(f"{trace} exists: name a new file for the trace")
+            if trace is not None:
+                require_writable(trace)
+            _require_folder(report)
             loaded = load_ticket(path)
             issue = loaded.key or f"{loaded.project}-1"
             with tempfile.TemporaryDirectory(prefix="interlock-demo-") as scratch:
@@ -112,12 +117,21 @@ def _tell(result: DemoResult, output: Output) -> None:
     raise typer.Exit(ExitCode.FAILURE if failed else ExitCode.ENDED_OTHERWISE)
 
 
+def _require_folder(report: Path) -> None:
+    """Refuse a place for the report where no folder can be, before a minute of work is told there."""
+    existing = next(place for place in (report, *report.absolute().parents) if place.exists())
+    if not existing.is_dir():
+        raise UsageError(f"the report cannot be written to {report}: {existing} is no folder; name another")
+    if not os.access(existing, os.W_OK):
+        raise UsageError(f"the report cannot be written to {report}: {existing} is not writable; name another folder")
+
+
 def _answers(file: Path | None) -> dict[str, str] | None:
     if file is None:
         return None
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"the answers {file} cannot be read as JSON: {error}") from error
     if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
         raise UsageError(f"the answers {file} must be a JSON object of texts, by field name")

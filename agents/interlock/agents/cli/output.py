@@ -112,7 +112,8 @@ class Output:
 def reporting(*, as_json: bool) -> Generator[Output]:
     """Give a command its output, and turn what it raises on purpose into one line and an exit code.
 
-    UsageError gives 2, every other InterlockError 1, an interrupt 130. Defects of the program itself pass through.
+    UsageError gives 2, every other InterlockError 1, an interrupt 130. A file or folder that the system does not let us
+    use gives 2, with its name. Defects of the program itself pass through.
     """
     output = Output(as_json=as_json)
     try:
@@ -120,6 +121,11 @@ def reporting(*, as_json: bool) -> Generator[Output]:
     except InterlockError as error:
         output.fail(error)
         raise typer.Exit(_exit_code(error)) from error
+    except OSError as error:
+        if error.filename is None:
+            raise
+        output.fail(_unusable(error))
+        raise typer.Exit(ExitCode.USAGE) from error
     except BaseExceptionGroup as group:
         found = _only_error(group)
         if found is None:
@@ -136,11 +142,17 @@ def _exit_code(error: InterlockError) -> ExitCode:
 
 def _only_error(group: BaseExceptionGroup[BaseException]) -> InterlockError | None:
     """Return the first error of a group of tasks, unless something else went wrong as well."""
-    expected, other = group.split(InterlockError)
+    expected, other = group.split((InterlockError, OSError))
     leaf: BaseException | None = expected if other is None else None
     while isinstance(leaf, BaseExceptionGroup):
         leaf = leaf.exceptions[0]
+    if isinstance(leaf, OSError) and leaf.filename is not None:
+        return _unusable(leaf)
     return leaf if isinstance(leaf, InterlockError) else None
+
+
+def _unusable(error: OSError) -> UsageError:
+    return UsageError(f"{error.filename} cannot be used: {error.strerror}")
 
 
 def _console(*, stderr: bool) -> Console:

@@ -14,6 +14,7 @@ import typer
 
 from interlock.agents.cli.options import JsonOption, application
 from interlock.agents.cli.output import Output, reporting
+from interlock.agents.cli.private_file import require_writable, write_private
 from interlock.agents.cli.toml import render_toml
 from interlock.agents.sandbox.sandbox import Sandbox
 from interlock.agents.systems.tickets import TicketFile, load_ticket
@@ -45,6 +46,8 @@ def up(
 ) -> None:
     """Start everything, print the settings for interlock.toml, and run until interrupted."""
     with reporting(as_json=as_json) as output, tempfile.TemporaryDirectory(prefix="interlock-sandbox-") as scratch:
+        if write is not None:
+            require_writable(write)
         tickets: dict[str, TicketFile] = {}
         for number, path in enumerate(ticket or (), start=1):
             loaded = load_ticket(path)
@@ -59,10 +62,7 @@ async def _up(directory: Path, tickets: dict[str, TicketFile], write: Path | Non
     async with Sandbox(directory, tickets=tickets, spare_databases=_DATABASES) as running:
         text = render_toml(running.settings)
         if write is not None:
-            draft = write.with_name(f".{write.name}.draft")
-            draft.touch(mode=0o600)
-            draft.write_text(text, encoding="utf-8")
-            draft.replace(write)
+            write_private(write, text)
         output.say(text if write is None else f"ready; the settings are in {write}")
         output.document(running.settings)
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:

@@ -122,7 +122,7 @@ def read_trace(path: Path) -> tuple[Span, ...]:
 def _read(line: str, path: Path, number: int) -> Sequence[Span]:
     try:
         return _spans(json.loads(line))
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise UsageError(f"{path}, line {number}, is no OTLP/JSON of traces ({type(error).__name__})") from error
 
 
