@@ -166,7 +166,8 @@ async def test_what_earlier_attempts_have_changed_is_told_when_a_later_one_gives
 ) -> None:
     clock = VirtualClock()
     store = await SqliteStore.open(tmp_path / "agent.sqlite", agent=AGENT, clock=clock)
-    asked = Envelope.wrap(Order(text="fails"), sender=PEER, receiver=AGENT, sent_at=clock.now() + timedelta(seconds=1))
+    sent_at = clock.now() + timedelta(seconds=1)
+    asked: Envelope[Message] = Envelope.wrap(Order(text="fails"), sender=PEER, receiver=AGENT, sent_at=sent_at)
     await store.begin_effect(operation(asked, "of a message before"), request_hash="r", fence=1)
     await clock.advance(1.0)
     await store.receive(row(asked))

@@ -70,5 +70,5 @@ def test_a_release_needs_a_folder_for_it(places: Path) -> None:
 def test_an_agent_whose_state_has_no_place_does_not_start(places: Path) -> None:
     settings = Settings.load({"state_dir": places / "file", "broker_url": "amqp://127.0.0.1:1/interlock"})
 
-    with pytest.raises(SystemExit, match="the state_dir .*file cannot be made: File exists"):
+    with pytest.raises(SystemExit, match=r"the state_dir .*file cannot be made: File exists"):
         run_agents([Agent("peer-agent")], settings=settings)
