@@ -79,6 +79,14 @@ async def test_what_queues_up_during_a_commit_shares_the_next_one(writer: Writer
     assert (statistics.operations, statistics.commits) == (51, 2)
 
 
+async def test_what_is_asked_for_in_one_turn_of_the_loop_is_one_commit(writer: Writer) -> None:
+    before = writer.statistics().commits
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(50):
+            tasks.create_task(add(writer, str(number)))
+    assert writer.statistics().commits == before + 1
+
+
 async def test_an_operation_that_fails_leaves_nothing_and_takes_nobody_with_it(writer: Writer) -> None:
     def half(connection: Connection) -> None:
         connection.execute("INSERT INTO line VALUES ('half')")

@@ -83,7 +83,9 @@ class Writer:
         self._name = name
         self._reach = fail_point or _pass
         self._loop = asyncio.get_running_loop()
-        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._asked: list[_Task] = []
+        """What this turn of the event loop has asked for; the thread is woken once for all of it."""
+        self._tasks: queue.SimpleQueue[list[_Task] | None] = queue.SimpleQueue()
         self._gate = threading.Lock()
         self._closed = False
         self._ended = self._loop.create_future()
@@ -118,7 +120,9 @@ class Writer:
         with self._gate:
             if self._closed:
                 raise self._unavailable("it is closed; open it again")
-            self._tasks.put(_Task(operation, future, news, part))
+            self._asked.append(_Task(operation, future, news, part))
+            if len(self._asked) == 1:
+                self._loop.call_soon(self._hand_over)
         return await future
 
     async def aclose(self) -> None:
@@ -126,11 +130,21 @@ class Writer:
         with self._gate:
             if not self._closed:
                 self._closed = True
+                if self._asked:
+                    self._tasks.put(self._asked.copy())
+                    self._asked.clear()
                 self._tasks.put(None)
         # Bounded: what is queued is at most a few commits, and each waits no longer than SQLite's busy timeout.
         with anyio.CancelScope(shield=True):
             await self._ended
         self._thread.join()
+
+    def _hand_over(self) -> None:
+        with self._gate:
+            if not self._closed:
+                for first in range(0, len(self._asked), _LARGEST_GROUP):
+                    self._tasks.put(self._asked[first : first + _LARGEST_GROUP])
+                self._asked.clear()
 
     def _run(self) -> None:
         group: list[_Task] = []
@@ -148,13 +162,13 @@ class Writer:
 
     def _next_group(self) -> list[_Task]:
         """Wait for one operation and take along what has queued up behind it; empty when the writer is to end."""
-        task = self._tasks.get()
+        tasks = self._tasks.get()
         group: list[_Task] = []
-        while task is not None:
-            group.append(task)
+        while tasks is not None:
+            group.extend(tasks)
             if len(group) >= _LARGEST_GROUP or self._tasks.empty():
                 return group
-            task = self._tasks.get()
+            tasks = self._tasks.get()
         if group:
             self._tasks.put(None)
         return group
@@ -252,10 +266,10 @@ class Writer:
         """Fail everyone who still waits, so that nobody waits for a thread that is gone."""
         with self._gate:
             self._closed = True
+            group.extend(self._asked)
+            self._asked.clear()
         while not self._tasks.empty():
-            task = self._tasks.get()
-            if task is not None:
-                group.append(task)
+            group.extend(self._tasks.get() or ())
         reason = "its writer has ended; open it again and look at what was written"
         self._call(_settle, [_Outcome(task, error=self._unavailable(reason)) for task in group])
         self._call(_finish, self._ended)
