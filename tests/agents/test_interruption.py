@@ -293,7 +293,7 @@ def attempts_of(
         clock=clock,
         patience=Patience(clock, longest=0.0),
         settings=settings,
-        written=_nothing,
+        written=lambda _: None,
         rescheduled=_nothing,
     )
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import defaultdict, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 from pathlib import Path
 
@@ -42,11 +44,15 @@ class Network(MemoryTransport):
         self.gate: asyncio.Event | None = None
         self.in_flight = 0
         self.most_in_flight = 0
+        self.look: Callable[[], str] | None = None
+        self.observed: list[str] = []
 
     async def publish(self, message: Outgoing, *, timeout: float = 10.0) -> None:
         self.attempts.append(message.message_id)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        if self.look is not None:
+            self.observed.append(self.look())
         try:
             if self.gate is not None:
                 await self.gate.wait()
@@ -64,9 +70,19 @@ class Network(MemoryTransport):
         return [message.message_id for message in self.published]
 
 
+class CountingClock(VirtualClock):
+    """A virtual clock that counts how often it is asked."""
+
+    asked = 0
+
+    def monotonic(self) -> float:
+        self.asked += 1
+        return super().monotonic()
+
+
 @pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
+def clock() -> CountingClock:
+    return CountingClock()
 
 
 @pytest.fixture
@@ -133,6 +149,136 @@ async def test_what_is_in_the_outbox_is_published_and_marked(
     assert (sent.body, sent.sender, sent.receiver, sent.sent_at) == (b"b", "devops-agent", "backend-agent", clock.now())
     assert network.published_ids == ["before", "after"]
     assert repr(relay) == "Relay(identity='devops-agent', held=0, outages=0)"
+
+
+async def handed(store: SqliteStore, relay: Relay, *messages: OutboxMessage) -> None:
+    """Write, and hand over what was written, as a runtime does."""
+    await store.commit(Commit(outgoing=messages))
+    relay.wake(messages)
+
+
+async def idle(store: SqliteStore, relay: Relay) -> None:
+    """Let a relay that has just started ask for what there is."""
+    before = store.statistics().operations
+    await until(lambda: store.statistics().operations >= before + 2)
+    await until(lambda: "held=0" in repr(relay))
+
+
+async def test_what_was_just_written_is_published_without_being_read_back(
+    store: SqliteStore, relay: Relay, network: Network
+) -> None:
+    messages = [outgoing(f"o{number}", conversation=f"c{number}") for number in range(6)]
+    async with running(relay):
+        await idle(store, relay)
+        before = store.statistics().operations
+        await handed(store, relay, *messages)
+        await until(lambda: "held=0" in repr(relay) and len(network.published) == 6)
+        assert store.statistics().operations == before + 2, "one has written, one has marked, and none has read"
+    assert sorted(network.attempts) == [message.message_id for message in messages]
+    assert (await store.counts()).unsent == 0
+
+
+async def test_what_was_just_written_does_not_overtake_what_waits(
+    store: SqliteStore, relay: Relay, network: Network, clock: VirtualClock
+) -> None:
+    network.failures["o1"].append(unroutable("o1"))
+    async with running(relay):
+        await idle(store, relay)
+        await handed(store, relay, outgoing("o1"))
+        await until(lambda: network.attempts == ["o1"])
+        await handed(store, relay, outgoing("o2"))
+        await handed(store, relay, outgoing("elsewhere", conversation="proj-141"))
+        await until(lambda: "elsewhere" in network.published_ids)
+        await until(lambda: "sleepers=1" in repr(clock))
+        await clock.advance(1.0)
+        await until_unsent(store, 0)
+    assert network.published_ids == ["elsewhere", "o1", "o2"]
+
+
+async def test_what_was_written_in_silence_goes_before_what_is_handed_over_after_it(
+    store: SqliteStore, relay: Relay, network: Network
+) -> None:
+    async with running(relay):
+        await idle(store, relay)
+        await store.commit(Commit(outgoing=(outgoing("o1"),)))
+        relay.wake()
+        await handed(store, relay, outgoing("o2"))
+        await until_unsent(store, 0)
+    assert network.attempts == ["o1", "o2"]
+
+
+async def test_what_finds_no_room_is_read_when_there_is(
+    store: SqliteStore, relay: Relay, network: Network, clock: VirtualClock
+) -> None:
+    network.gate = asyncio.Event()
+    async with running(relay):
+        await idle(store, relay)
+        for number in range(20):
+            await handed(store, relay, outgoing(f"{number:02}", conversation=f"c{number}"))
+        await until(lambda: network.in_flight == 8)
+        network.gate.set()
+        assert await relay.drain(clock.now() + timedelta(seconds=5)) == 0
+    assert network.most_in_flight == 8
+    assert sorted(network.attempts) == [f"{number:02}" for number in range(20)]
+
+
+async def test_what_is_handed_over_where_publishing_has_ended_is_published_by_the_next_run(
+    store: SqliteStore, relay: Relay, network: Network
+) -> None:
+    network.failures["o1"].append(LoginRefusedError("127.0.0.1:5672 refused the credentials of devops-agent"))
+
+    async def hand_over_without_an_end() -> None:
+        async with running(relay):
+            await idle(store, relay)
+            await handed(store, relay, outgoing("o1"))
+            for number in itertools.count():  # up to the last moment of the run
+                relay.wake((outgoing(f"{number}", conversation=f"c{number}"),))
+                await anyio.lowlevel.checkpoint()
+
+    with pytest.raises(ExceptionGroup) as refused:
+        await hand_over_without_an_end()
+    assert refused.group_contains(LoginRefusedError)
+    assert not refused.group_contains(RuntimeError)
+    await handed(store, relay, outgoing("o3"))
+    async with running(relay):
+        await until_unsent(store, 0)
+    assert network.published_ids[-2:] == ["o1", "o3"]
+
+
+async def test_what_is_published_is_about_nothing_that_its_writer_is_about(
+    store: SqliteStore, relay: Relay, network: Network
+) -> None:
+    working_on = ContextVar("working_on", default="nothing")
+    network.look = lambda: working_on.get()
+    async with running(relay):
+        await idle(store, relay)
+        working_on.set("a handler's message")
+        await handed(store, relay, outgoing("o1"))
+        await until(lambda: network.published_ids == ["o1"])
+    assert network.observed == ["nothing"]
+
+
+async def test_a_full_window_is_waited_for_without_turning_round_what_is_due(
+    store: SqliteStore, network: Network, clock: CountingClock
+) -> None:
+    relay = Relay(
+        store, network, clock=clock, identity="devops-agent", window=2, backoff=Backoff(first=1.0, chance=lambda: 0.0)
+    )
+    network.failures["o1"].append(unroutable("o1"))
+    async with running(relay):
+        await write(store, relay, outgoing("o1"))
+        await until(lambda: "sleepers=1" in repr(clock))
+        network.gate = asyncio.Event()
+        await write(store, relay, outgoing("a", conversation="proj-141"), outgoing("b", conversation="proj-142"))
+        await until(lambda: network.in_flight == 2)
+        await clock.advance(1.0)
+        before = clock.asked
+        for _ in range(100):
+            await anyio.lowlevel.checkpoint()
+        assert clock.asked - before < 10
+        network.gate.set()
+        await until_unsent(store, 0)
+    assert network.attempts == ["o1", "a", "b", "o1"]
 
 
 async def test_the_window_bounds_what_is_in_flight_and_conversations_keep_their_order(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 __all__ = ["Attempts"]
 
+import contextlib
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 
 from interlock.agents.admitted import AdmittedEnvelopes
@@ -54,15 +55,15 @@ class Attempts:
         clock: Clock,
         patience: Patience,
         settings: RuntimeSettings,
-        written: Callable[[], None],
+        written: Callable[[Sequence[OutboxMessage]], None],
         rescheduled: Callable[[], None],
         repairs: Repairs | None = None,
         admitted: AdmittedEnvelopes | None = None,
         telemetry: Telemetry = OFF,
     ) -> None:
-        """`written` is called when something may be in the outbox, `rescheduled` when a retry or timer was set.
+        """`written` is called with what is in the outbox from then on, without anything when that is not known.
 
-        What `repairs` answers never reaches the agent's handlers.
+        `rescheduled` is called when a retry or timer was set. What `repairs` answers never reaches handlers.
         """
         self._agent = agent
         self._store = store
@@ -121,8 +122,7 @@ class Attempts:
             if claim.attempt > self._settings.max_attempts:
                 raise PermanentError("every attempt before ended with its process; the message is not tried again")
             commit = await self._answer(claim, envelope, context)
-            await self._patience.insist(self._store.finish, claim, commit)
-            self._written()
+            await self._write(commit, self._patience.insist(self._store.finish, claim, commit))
             if commit.set_timers:
                 self._rescheduled()
         except LeaseLostError:
@@ -182,11 +182,9 @@ class Attempts:
         async def send_progress(progress: TaskProgress, receiver: str) -> None:
             step = f"progress:{receiver}:{progress.step}:{progress.percent}"
             message = self._enclosed(claim, envelope, progress, receiver=receiver, ordinal=step)
-            try:
-                await self._store.commit(Commit(outgoing=(message,)))
-            except StoreConflictError:
-                return  # an earlier attempt has sent this step already
-            self._written()
+            commit = Commit(outgoing=(message,))
+            with contextlib.suppress(StoreConflictError):  # an earlier attempt has sent this step already
+                await self._write(commit, self._store.commit(commit))
 
         return Context(
             agent=self._agent.name,
@@ -237,9 +235,8 @@ class Attempts:
         earlier = claim.begun and envelope.payload.declaration.effect is not Effect.READ
         try:
             if not effects and not earlier:
-                await self._patience.insist(
-                    self._store.finish, claim, self._commit(claim, envelope, interruption.answer)
-                )
+                commit = self._commit(claim, envelope, interruption.answer)
+                await self._write(commit, self._patience.insist(self._store.finish, claim, commit))
             else:
                 failure = TaskFailed(
                     code=interruption.code,
@@ -248,9 +245,9 @@ class Attempts:
                     side_effects=_told(effects),
                 )
                 commit = self._commit(claim, envelope, failure)
-                await self._patience.insist(self._store.bury, claim, error=interruption.reason, commit=commit)
+                burial = self._patience.insist(self._store.bury, claim, error=interruption.reason, commit=commit)
+                await self._write(commit, burial)
         except LeaseLostError:
-            self._written()
             return  # the handler's own end was written in the moment of the interruption
         for key in (key for key, state in effects.items() if state is EffectState.STARTED):
             await self._patience.insist(
@@ -260,7 +257,6 @@ class Attempts:
                 result=None,
                 fence=claim.fence,
             )
-        self._written()
 
     async def _give_up(
         self,
@@ -287,8 +283,17 @@ class Attempts:
                 side_effects=_told(effects),
             )
             commit = self._commit(claim, envelope, failure)
-        await self._patience.insist(self._store.bury, claim, error=_history(error), commit=commit)
-        self._written()
+        await self._write(commit, self._patience.insist(self._store.bury, claim, error=_history(error), commit=commit))
+
+    async def _write(self, commit: Commit, writing: Awaitable[None]) -> None:
+        """Wait until a commit is written, and tell what is in the outbox then."""
+        try:
+            await writing
+        except BaseException:
+            self._written(())  # it may be written all the same: after a cancellation, or when the store went away
+            raise
+        if commit.outgoing:
+            self._written(commit.outgoing)
 
     async def _with_earlier(
         self, claim: Claim, envelope: Envelope[Message], effects: Mapping[str, EffectState]

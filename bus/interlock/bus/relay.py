@@ -9,7 +9,8 @@ import contextlib
 import logging
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -57,6 +58,9 @@ class Relay:
     Up to `window` publishes are in flight. Within a conversation they go one after the other, in the order in which
     they were written; one that must wait holds back those to the same receiver, and no others. What is confirmed is
     marked afterwards, many at a time: a crash in between publishes again, and the receiver's inbox removes the double.
+
+    What this process has just written is published as it is, and not read back, as long as nothing else can be waiting
+    before it: no other process has the store, nothing is postponed or unread, and there is room.
     """
 
     def __init__(
@@ -79,8 +83,13 @@ class Relay:
         self._backoff = backoff or Backoff()
         self._telemetry = telemetry
         self._woken = anyio.Event()
-        self._looks = True
-        """Whether the store may have something that was not seen yet."""
+        self._told = 1
+        """Grows whenever the store may have something new for us."""
+        self._seen = 0
+        """Up to which of these it was asked for all that it had."""
+        self._running: asyncio.TaskGroup | None = None
+        """What the lanes run in, as long as it takes new ones."""
+        self._context = Context()
         self._due_at: float | None = None
         self._progress = anyio.Event()
         self._lanes: dict[str, deque[OutboxMessage]] = {}
@@ -94,10 +103,13 @@ class Relay:
     def __repr__(self) -> str:
         return f"Relay(identity={self._identity!r}, held={len(self._held)}, outages={self._outages})"
 
-    def wake(self) -> None:
-        """Say that something was written to the outbox. Call it from the event loop's thread."""
-        self._looks = True
-        self._woken.set()
+    def wake(self, written: Sequence[OutboxMessage] = ()) -> None:
+        """Say that something was written to the outbox, or exactly what. Call it from the event loop's thread."""
+        if written and self._running is not None and self._may_go_ahead(len(written)):
+            self._start(written, self._running)
+        else:
+            self._told += 1
+            self._woken.set()
 
     async def run(self) -> None:
         """Publish until cancelled; publishes that are then in flight are repeated by the next run.
@@ -108,17 +120,20 @@ class Relay:
         """
         try:
             async with asyncio.TaskGroup() as lanes:  # a fourth of the cost of anyio's, for as many tasks as messages
-                self._looks = True
-                while True:
-                    self._woken = woken = anyio.Event()
-                    try:
-                        until = await self._turn(lanes)
-                    except TransientError as error:
-                        self._pause(error)
-                        until = self._paused_until
-                    if until is not None and until <= self._clock.monotonic():
-                        self._looks = True
-                    await self._sleep(until, woken)
+                self._told += 1
+                self._context = copy_context()
+                self._running = lanes
+                try:
+                    while True:
+                        self._woken = woken = anyio.Event()
+                        try:
+                            until = await self._turn(lanes)
+                        except TransientError as error:
+                            self._pause(error)
+                            until = self._paused_until
+                        await self._sleep(until, woken)
+                finally:
+                    self._running = None
         finally:
             # What stays unmarked is published once more, and removed as a double.
             with anyio.move_on_after(_LAST_WORDS, shield=True), contextlib.suppress(TransientError):
@@ -148,41 +163,66 @@ class Relay:
             self._marking = lanes.create_task(self._mark_apart())
         if self._paused():
             return self._paused_until
-        room = self._window - len(self._held) + len(self._confirmed)
-        if room > 0 and (self._looks or (self._due_at is not None and self._due_at <= self._clock.monotonic())):
-            await self._look(lanes, room)
+        if self._room <= 0:
+            return None  # whoever makes room wakes
+        is_due = self._due_at is not None and self._due_at <= self._clock.monotonic()
+        if self._seen < self._told or is_due:
+            await self._look(lanes)
         return self._paused_until if self._paused() else self._due_at
 
-    async def _look(self, lanes: asyncio.TaskGroup, room: int) -> None:
+    async def _look(self, lanes: asyncio.TaskGroup) -> None:
         """Read what waits, and start what is new; what finds no room has the next confirm look again."""
-        self._looks = False
-        try:
-            # In this order: what becomes due between the two questions is in the answer to the second.
-            due, waiting = await asyncio.gather(
-                self._store.next_unsent_due(), self._store.unsent(limit=self._window + len(self._held))
-            )
-        except BaseException:
-            self._looks = True
-            raise
+        self._told += 1  # nothing goes ahead of the answer
+        told = self._told
+        # In this order: what becomes due between the two questions is in the answer to the second.
+        due, fresh = await asyncio.gather(self._store.next_unsent_due(), self._fresh())
         self._due_at = None if due is None else self._clock.monotonic() + (due - self._clock.now()).total_seconds()
-        fresh = [message for message in waiting if message.message_id not in self._held]
-        if self._paused() or len(fresh) >= room:
-            self._looks = True
         if self._paused():
             return
-        for message in fresh[:room]:
+        room = self._room
+        self._start(fresh[:room], lanes)
+        if len(fresh) < room:
+            self._seen = told
+
+    async def _fresh(self) -> list[OutboxMessage]:
+        waiting = await self._store.unsent(limit=self._window + len(self._held))
+        return [message for message in waiting if message.message_id not in self._held]
+
+    @property
+    def _room(self) -> int:
+        """How many more may be in flight; what is confirmed is held until it is marked, but takes no room."""
+        return self._window - len(self._held) + len(self._confirmed)
+
+    def _may_go_ahead(self, count: int) -> bool:
+        """Return whether nothing can be waiting in the store before what was written just now."""
+        return (
+            self._seen == self._told
+            and self._due_at is None
+            and not self._paused()
+            and count <= self._room
+            and not self._store.is_shared
+        )
+
+    def _start(self, messages: Iterable[OutboxMessage], lanes: asyncio.TaskGroup) -> None:
+        for message in messages:
+            if message.message_id in self._held:
+                continue
             self._held.add(message.message_id)
-            if message.conversation_id in self._lanes:
-                self._lanes[message.conversation_id].append(message)
+            if (lane := self._lanes.get(message.conversation_id)) is not None:
+                lane.append(message)
             else:
                 self._lanes[message.conversation_id] = deque([message])
-                lanes.create_task(self._publish_in_order(message.conversation_id))
+                # Started from whatever writes, a lane is about none of what its starter is about.
+                lanes.create_task(self._publish_in_order(message.conversation_id), context=self._context.copy())
 
     async def _mark_apart(self) -> None:
         try:
             await self._mark()
         except TransientError as error:
             self._pause(error)
+        except BaseException:
+            self._running = None  # as in a lane
+            raise
         self._woken.set()
 
     async def _mark(self) -> None:
@@ -208,6 +248,9 @@ class Relay:
                 self._pause(error)
                 self._held.difference_update(left.message_id for left in (message, *lane))
                 lane.clear()
+            except BaseException:
+                self._running = None  # the lanes end, and take no new ones until they have
+                raise
             self._woken.set()
         del self._lanes[conversation_id]
 
@@ -245,7 +288,7 @@ class Relay:
         for follower in later:
             lane.remove(follower)
         self._held.difference_update(held.message_id for held in (message, *later))
-        self._looks = True
+        self._told += 1
 
     async def _abandon(self, message: OutboxMessage, error: InterlockError) -> None:
         await self._store.abandon(message.message_id, error=str(error))
@@ -277,7 +320,7 @@ class Relay:
 
     def _pause(self, error: TransientError) -> None:
         """Stop publishing for a while; the lanes that fail in the same outage count once."""
-        self._looks = True
+        self._told += 1
         if not self._paused():
             self._outages += 1
             if self._telemetry.meters is not None:

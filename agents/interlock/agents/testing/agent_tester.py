@@ -133,7 +133,7 @@ class AgentTester:
             clock=self.clock,
             patience=Patience(self.clock, longest=0.0),
             settings=self._settings,
-            written=_nothing,
+            written=lambda _: None,
             rescheduled=_nothing,
         )
         while claims := await self.store.claim(limit=1, lease=self._settings.lease):

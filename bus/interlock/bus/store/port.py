@@ -32,6 +32,11 @@ class Store(Protocol):
     Every method is one transaction, durable when it returns.
     """
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may write to it and publish from it."""
+        ...
+
     async def receive(self, message: InboxMessage) -> Receipt:
         """Put a message into the inbox, once per message id, however often it is offered."""
         ...

@@ -52,6 +52,11 @@ class SqlStore:
         self._epoch = epoch
         self._clock = clock
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether it has replicas."""
+        return self._replica is not None
+
     def statistics(self) -> WriterStatistics:
         """Return how many operations shared how many commits since the store was opened."""
         return self._writer.statistics()
