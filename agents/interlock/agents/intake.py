@@ -5,7 +5,9 @@ from __future__ import annotations
 __all__ = ["Intake"]
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import anyio
 
@@ -27,11 +29,21 @@ from interlock.protocol.errors import InvalidMessageError, RejectionCode
 from interlock.protocol.message import ALL, Message
 
 
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    """A delivery that may be taken in."""
+
+    delivery: Delivery
+    envelope: Envelope[Message]
+    message: InboxMessage
+    receiving: Operation
+
+
 class Intake:
-    """Reads deliveries in order and acknowledges what is safely stored; up to `window` share the store's commits.
+    """Reads deliveries in order and acknowledges what is safely stored; what arrives together is stored together.
 
     While the store is away, deliveries wait here unacknowledged, so none costs an attempt; their order among
-    themselves may then be lost.
+    themselves may then be lost. How many wait at most is the transport's prefetch.
     """
 
     def __init__(
@@ -43,18 +55,19 @@ class Intake:
         patience: Patience,
         telemetry: Telemetry = OFF,
         admitted: AdmittedEnvelopes | None = None,
-        window: int = 64,
+        batch: int = 64,
     ) -> None:
-        """What it takes in is left in `admitted` for the one who works on it."""
+        """What it takes in, up to `batch` messages at once, is left in `admitted` for the one who works on it."""
         self._agent = agent
-        self._store = store
         self._clock = clock
-        self._patience = patience
         self._telemetry = telemetry
         self._beginnings = Beginnings(store, patience=patience, telemetry=telemetry)
         self._refusal = Refusal(agent.name, store=store, clock=clock, patience=patience)
         self._kept = AdmittedEnvelopes() if admitted is None else admitted
-        self._window = anyio.Semaphore(window, fast_acquire=True)
+        self._batch = batch
+        self._arrived: list[_Arrived] = []
+        self._is_open = False
+        self._in_order = asyncio.Lock()
         self._reading = anyio.CancelScope()
 
     def __repr__(self) -> str:
@@ -68,71 +81,105 @@ class Intake:
         self,
         deliveries: AsyncIterator[Delivery],
         *,
-        storing: Callable[[], None],
+        take_in: Callable[[Sequence[InboxMessage]], Awaitable[Sequence[Receipt]]],
         stored: Callable[[str], None],
         told: Callable[[], None],
     ) -> None:
         """Take in until `stop`.
 
-        `storing` is called when the store was told to take a message in: what is asked of it then sees the message, and
-        shares the commit. `stored` is called with the type of each new message once it is safely in the inbox, `told`
-        after an answer to a refused one is in the outbox.
+        `take_in` puts messages into the inbox. `stored` is called with the type of each new message once it is there,
+        `told` after an answer to a refused one is in the outbox.
 
         Raises BrokerUnavailableError when the deliveries end by themselves, StoreUnavailableError when the store stays
         away, both in an exception group.
         """
-        async with asyncio.TaskGroup() as tasks:  # a fourth of the cost of anyio's, for as many tasks as messages
-            with self._reading:
-                async for delivery in deliveries:
-                    await self._window.acquire()
-                    tasks.create_task(self._take(delivery, storing, stored, told))
-                raise BrokerUnavailableError(f"{self._agent.name} gets no more deliveries: its transport was closed")
+        self._arrived = []
+        self._is_open = True
+        async with asyncio.TaskGroup() as tasks:  # a fourth of the cost of anyio's
 
-    async def _take(
-        self,
-        delivery: Delivery,
-        storing: Callable[[], None],
-        stored: Callable[[str], None],
-        told: Callable[[], None],
-    ) -> None:
-        try:
-            with self._telemetry.receiving(delivery) as receiving:
-                await self._settle(delivery, receiving, storing, stored, told)
-        finally:
-            self._window.release()
+            def begin(work: Coroutine[Any, Any, None]) -> None:
+                if self._is_open:
+                    tasks.create_task(work).add_done_callback(self._has_ended)
+                else:
+                    work.close()  # the broker offers it again
+
+            def settle() -> None:
+                """Begin with what has arrived since the last time."""
+                if self._arrived:
+                    arrived, self._arrived = self._arrived, []
+                    begin(self._settle(arrived, take_in, stored))
+
+            try:
+                with self._reading:
+                    async for delivery in deliveries:
+                        receiving = self._telemetry.receiving(delivery)
+                        try:
+                            self._arrived.append(self._admit(delivery, receiving))
+                        except InvalidMessageError as error:
+                            begin(self._refuse(delivery, receiving, error, told))
+                            continue
+                        if len(self._arrived) == 1:
+                            asyncio.get_running_loop().call_soon(settle)  # once nothing more is at hand
+                        elif len(self._arrived) == self._batch:
+                            settle()
+                            await asyncio.sleep(0)
+                    raise BrokerUnavailableError(
+                        f"{self._agent.name} gets no more deliveries: its transport was closed"
+                    )
+                settle()
+            finally:
+                self._is_open = False
+
+    def _has_ended(self, task: asyncio.Task[None]) -> None:
+        """Have nothing more begun once something has failed: the group takes no new tasks from then on."""
+        if task.cancelled() or task.exception() is not None:
+            self._is_open = False
 
     async def _settle(
         self,
-        delivery: Delivery,
-        receiving: Operation,
-        storing: Callable[[], None],
+        arrived: Sequence[_Arrived],
+        take_in: Callable[[Sequence[InboxMessage]], Awaitable[Sequence[Receipt]]],
         stored: Callable[[str], None],
-        told: Callable[[], None],
     ) -> None:
-        try:
-            envelope = self._admitted(delivery)
-            receiving.concerns(envelope, begins=await self._beginnings.at(delivery, envelope))
-            with about(self._agent.name, envelope.conversation_id, envelope.id, envelope.type):
-                self._kept.keep(delivery.body, envelope)
-                receipt = await self._patience.insist(self._receive, self._row(delivery, envelope), storing)
+        async with self._in_order:  # only who asks the store before that is ever waited for
+            begins = await self._begin(arrived)
+        receipts = await take_in([each.message for each in arrived])
+        for each, begin, receipt in zip(arrived, begins, receipts, strict=True):
+            with each.receiving as receiving:
+                receiving.concerns(each.envelope, begins=begin)
                 receiving.note("interlock.receipt", receipt)
                 if receipt is Receipt.CONFLICT:
-                    self._count_rejection("id_reused")
-                    await self._refusal.raise_alarm(delivery, envelope)
-                    return
-            await delivery.ack()
+                    await self._raise_alarm(each)
+                    continue
+                await each.delivery.ack()
             if receipt is Receipt.NEW:
-                stored(envelope.type)
-        except InvalidMessageError as error:
+                stored(each.envelope.type)
+
+    async def _begin(self, arrived: Sequence[_Arrived]) -> Sequence[bool]:
+        """Return for each whether a trace begins with it."""
+        if self._telemetry.tracing is None:
+            return [False] * len(arrived)
+        return await asyncio.gather(*(self._beginnings.at(each.delivery, each.envelope) for each in arrived))
+
+    async def _raise_alarm(self, arrived: _Arrived) -> None:
+        envelope = arrived.envelope
+        with about(self._agent.name, envelope.conversation_id, envelope.id, envelope.type):
+            self._count_rejection("id_reused")
+            await self._refusal.raise_alarm(arrived.delivery, envelope)
+
+    async def _refuse(
+        self, delivery: Delivery, receiving: Operation, error: InvalidMessageError, told: Callable[[], None]
+    ) -> None:
+        with receiving:
             receiving.failed(error)
             self._count_rejection(error.code)
             await self._refusal.refuse(delivery, error)
             told()
 
-    async def _receive(self, message: InboxMessage, storing: Callable[[], None]) -> Receipt:
-        # Runs as soon as this task waits: then the store has the message in its queue.
-        asyncio.get_running_loop().call_soon(storing)
-        return await self._store.receive(message)
+    def _admit(self, delivery: Delivery, receiving: Operation) -> _Arrived:
+        envelope = self._admitted(delivery)
+        self._kept.keep(delivery.body, envelope)
+        return _Arrived(delivery, envelope, self._row(delivery, envelope), receiving)
 
     def _count_rejection(self, code: str) -> None:
         if self._telemetry.meters is not None:

@@ -140,7 +140,7 @@ class Runtime:
             background.cancel_scope.cancel()
 
     async def _take_in(self, deliveries: AsyncIterator[Delivery]) -> None:
-        await self._intake.run(deliveries, storing=self._worker.wake, stored=self._has_stored, told=self._relay.wake)
+        await self._intake.run(deliveries, take_in=self._worker.take_in, stored=self._has_stored, told=self._relay.wake)
 
     def _has_stored(self, type: str) -> None:  # noqa: A002 - the wire's word
         if type == TaskCancelled.declaration.type:

@@ -91,7 +91,7 @@ class Telemetry:
         return _NOTHING if self.is_off else _Sending(self, message, attempt)
 
     def receiving(self, delivery: Delivery) -> Operation:
-        """Return the taking in of a delivery, until it is settled."""
+        """Return the taking in of a delivery, from now until it is settled."""
         return _NOTHING if self.is_off else _Receiving(self, delivery)
 
     def processing(self, envelope: Envelope[Message], *, attempt: int) -> Operation:
@@ -257,11 +257,10 @@ class _Receiving(_Work):
     def __init__(self, telemetry: Telemetry, delivery: Delivery) -> None:
         super().__init__(telemetry, "unknown", "receive", SpanKind.CLIENT, {}, None)
         self._delivery = delivery
+        self._began = telemetry.clock.monotonic()
+        self._since = telemetry.clock.now()
 
     def __enter__(self) -> Self:
-        clock = self._telemetry.clock
-        self._began = clock.monotonic()
-        self._since = clock.now()
         return self
 
     def concerns(self, envelope: Envelope[Message], *, begins: bool = False) -> None:

@@ -95,17 +95,26 @@ async def claimed(store: Store, lease: float) -> tuple[Claim, ...]:
         await anyio.sleep(0.05)
 
 
-async def main(database: str, world: str, point: str, passing: int, offered: Sequence[str]) -> None:
-    """Offer the messages twice, and work until nothing is left."""
+def incoming(number: str) -> InboxMessage:
+    return InboxMessage(number, "coordinator", "work", f"c{int(number) % CONVERSATIONS}", b"{}", datetime.now(UTC))
+
+
+async def main(database: str, world: str, point: str, passing: int, numbers: Sequence[str]) -> None:
+    """Offer every other message twice, take the rest in and begin at once, and work until nothing is left."""
+    offered, direct = numbers[::2], numbers[1::2]
     reach = deadly(point, passing)
     lease = 1.0 if is_shared(database) else 60.0
     opening = PostgresStore.open if is_shared(database) else SqliteStore.open
     store = await opening(database, agent="devops-agent", clock=SystemClock(), fail_point=reach)
     print("open", flush=True)
     for number in (*offered, *offered):
-        conversation = f"c{int(number) % CONVERSATIONS}"
-        await store.receive(InboxMessage(number, "coordinator", "work", conversation, b"{}", datetime.now(UTC)))
+        await store.receive(incoming(number))
         reach("received")
+    for first in range(0, len(direct), 3):
+        taken = await store.take_in([incoming(number) for number in direct[first : first + 3]], limit=2, lease=lease)
+        reach("taken")
+        for claim in taken.claims:
+            await work(store, claim, World(Path(world)), reach)
     while claims := await claimed(store, lease):
         async with anyio.create_task_group() as workers:
             for claim in claims:

@@ -17,6 +17,7 @@ POINTS = (
     "before_commit",
     "after_commit",
     "received",
+    "taken",
     "claimed",
     "intended",
     "acted",
@@ -65,8 +66,9 @@ def test_killed_at_every_point_nothing_is_lost_or_doubled(harness: StoreHarness,
     chance = random.Random(140)
     for run, point in enumerate(POINTS):
         fresh = range(run * PER_RUN, (run + 1) * PER_RUN)
-        # The points of a relay round are passed a few times only, every other at least once per message.
-        passing = chance.randint(1, 3) if point in {"published", "marked"} else chance.randint(1, PER_RUN)
+        # The points of a relay round or of taking in are passed a few times only, others at least once per message.
+        few = {"published": 3, "marked": 3, "taken": 2}
+        passing = chance.randint(1, few.get(point, PER_RUN))
         child = start(harness, path, point=point, passing=passing, offered=fresh)
         assert finish(child) == -signal.SIGKILL, f"the fault at {point!r} must have fired"
     offered = len(POINTS) * PER_RUN

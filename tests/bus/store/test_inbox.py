@@ -25,6 +25,33 @@ async def test_a_message_is_new_once_and_a_duplicate_ever_after(store: SqlStore)
     assert await store.claim(limit=9, lease=30.0) == ()
 
 
+async def test_what_is_taken_in_is_leased_in_the_same_transaction(store: SqlStore) -> None:
+    rows = [incoming(name, conversation=name[0]) for name in ("a1", "a2", "b1", "c1")]
+    taken = await store.take_in(rows, limit=2, lease=30.0)
+    assert taken.receipts == (Receipt.NEW,) * 4
+    assert [claim.message for claim in taken.claims] == [rows[0], rows[2]], "one of each conversation, and two at most"
+    assert [(claim.attempt, claim.followed, claim.begun) for claim in taken.claims] == [
+        (1, True, False),
+        (1, False, False),
+    ]
+    assert len({claim.fence for claim in taken.claims}) == 2
+    again = await store.take_in([rows[0], incoming("b1", conversation="b", body=b"forged")], limit=9, lease=30.0)
+    assert again.receipts == (Receipt.DUPLICATE, Receipt.CONFLICT)
+    assert [claim.message for claim in again.claims] == [rows[3]], "what waited, and nothing that is held"
+    for claim in (*taken.claims, *again.claims):
+        await store.finish(claim, Commit())
+    assert (await claim_one(store)).message.message_id == "a2"
+
+
+async def test_what_is_taken_in_waits_for_what_is_older(store: SqlStore) -> None:
+    await store.receive(incoming("a1", conversation="a"))
+    taken = await store.take_in([incoming("b1", conversation="b")], limit=1, lease=30.0)
+    assert [claim.message.message_id for claim in taken.claims] == ["a1"]
+    none = await store.take_in([incoming("c1", conversation="c")], limit=0, lease=30.0)
+    assert (none.receipts, none.claims) == ((Receipt.NEW,), ())
+    assert [claim.message.message_id for claim in await store.claim(limit=9, lease=30.0)] == ["b1", "c1"]
+
+
 async def test_a_known_id_with_another_body_is_a_conflict_and_changes_nothing(store: SqlStore) -> None:
     await store.receive(incoming("m1", body=b"first"))
     assert await store.receive(incoming("m1", body=b"forged")) is Receipt.CONFLICT

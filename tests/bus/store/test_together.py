@@ -105,6 +105,29 @@ async def test_random_groups_do_what_their_operations_do_one_by_one(
     await single.aclose()
 
 
+async def test_what_is_taken_in_together_is_received_in_order_and_shared_out_by_the_wishes(
+    postgres_harness: PostgresHarness, clock: VirtualClock
+) -> None:
+    turnstile = Turnstile()
+    store = await postgres_harness.open(clock, fail_point=turnstile)
+    rows = {name: incoming(name, conversation=name[0]) for name in ("a1", "a2", "b1", "c1", "d1")}
+    forged = replace(rows["a1"], body=b"forged")
+    first, none, second = await turnstile.as_one_group(
+        store,
+        [
+            store.take_in([rows["a1"], rows["a2"], rows["b1"]], limit=1, lease=30.0),
+            store.take_in([], limit=0, lease=30.0),
+            store.take_in([rows["c1"], forged, rows["b1"], rows["d1"]], limit=2, lease=30.0),
+        ],
+    )
+    assert first.receipts == (Receipt.NEW,) * 3
+    assert none.receipts == none.claims == ()
+    assert second.receipts == (Receipt.NEW, Receipt.CONFLICT, Receipt.DUPLICATE, Receipt.NEW)
+    assert [claim.message.message_id for claim in first.claims] == ["a1"]
+    assert [claim.message.message_id for claim in second.claims] == ["b1", "c1"]
+    await store.aclose()
+
+
 async def test_a_group_takes_as_many_statements_as_one_message(
     postgres_harness: PostgresHarness, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +147,11 @@ async def test_a_group_takes_as_many_statements_as_one_message(
     assert set(await turnstile.as_one_group(store, [store.receive(each) for each in messages])) == {Receipt.NEW}
     assert len(statements) <= ahead + 1
     claims = await store.claim(limit=50, lease=30.0)
+    statements.clear()
+    fresh = [incoming(f"f{number}", conversation=f"f{number}") for number in range(50)]
+    taken = await turnstile.as_one_group(store, [store.take_in([each], limit=1, lease=30.0) for each in fresh])
+    assert [each.claims[0].message for each in taken] == fresh
+    assert len(statements) <= ahead + 1 + 4
     statements.clear()
     stale = replace(claims[0], fence=claims[0].fence + 1000)
     assert [held.seq for held in await store.renew([stale, *claims], lease=60.0)] == [held.seq for held in claims]

@@ -16,6 +16,7 @@ __all__ = [
     "release",
     "renew",
     "retry",
+    "take_in",
     "void_leases",
 ]
 
@@ -26,7 +27,7 @@ from dataclasses import replace
 from interlock.bus.errors import LeaseLostError
 from interlock.bus.store.database import Connection, Row
 from interlock.bus.store.moments import from_micros, to_micros
-from interlock.bus.store.records import Claim, InboxMessage, Receipt
+from interlock.bus.store.records import Claim, InboxMessage, Receipt, Taken
 
 _DAY = 86_400_000_000
 _CLAIMABLE = (
@@ -105,6 +106,12 @@ def claim(connection: Connection, *, limit: int, until: int, now: int) -> tuple[
         [(held.fence, until, held.seq) for held in claims],
     )
     return claims
+
+
+def take_in(connection: Connection, messages: Sequence[InboxMessage], *, limit: int, until: int, now: int) -> Taken:
+    """Receive in order, then claim: what has just come in is leased like anything that waits."""
+    receipts = tuple(receive(connection, message) for message in messages)
+    return Taken(receipts, claim(connection, limit=limit, until=until, now=now) if limit else ())
 
 
 def cancellations(connection: Connection, claims: Sequence[Claim]) -> tuple[InboxMessage, ...]:

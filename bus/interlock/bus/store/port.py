@@ -22,6 +22,7 @@ from interlock.bus.store.records import (
     RejectionRow,
     Repair,
     StoreCounts,
+    Taken,
     WorkflowRow,
 )
 
@@ -39,6 +40,13 @@ class Store(Protocol):
 
     async def receive(self, message: InboxMessage) -> Receipt:
         """Put a message into the inbox, once per message id, however often it is offered."""
+        ...
+
+    async def take_in(self, messages: Sequence[InboxMessage], *, limit: int, lease: float) -> Taken:
+        """Receive messages, in this order, and claim up to `limit` together with that; see `receive` and `claim`.
+
+        What has just come in is leased at once if its conversation is free and nothing older waits for the same place.
+        """
         ...
 
     async def reject(self, body_hash: str, code: str, reason: str) -> None:

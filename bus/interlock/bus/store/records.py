@@ -22,6 +22,7 @@ __all__ = [
     "RepairAction",
     "RepairRow",
     "StoreCounts",
+    "Taken",
     "TimerRow",
     "WorkflowRow",
 ]
@@ -69,6 +70,15 @@ class Claim:
     """Whether more of its conversation waited behind it when it was claimed; True also where a store cannot tell."""
     begun: bool = False
     """Whether it was claimed before, also where that attempt does not count: given back at a stop, or revived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of messages that were taken in, and what was leased together with that."""
+
+    receipts: tuple[Receipt, ...]
+    """One for each message that was offered, in that order."""
+    claims: tuple[Claim, ...]
 
 
 class InboxState(StrEnum):

@@ -27,6 +27,7 @@ from interlock.bus.store.records import (
     RejectionRow,
     Repair,
     StoreCounts,
+    Taken,
     WorkflowRow,
 )
 from interlock.bus.store.text import storable
@@ -64,6 +65,12 @@ class SqlStore:
     async def receive(self, message: InboxMessage) -> Receipt:
         """Take a message in."""
         return await self._run(lambda db, _: inbox.receive(db, message), news=True)
+
+    async def take_in(self, messages: Sequence[InboxMessage], *, limit: int, lease: float) -> Taken:
+        """Take messages in, and lease what is due. When cancelled, what was leased is as with `claim`."""
+        return await self._run(
+            lambda db, now: inbox.take_in(db, messages, limit=limit, until=now + _micros(lease), now=now), news=True
+        )
 
     async def reject(self, body_hash: str, code: str, reason: str) -> None:
         """Remember a refused message; the same body and code again only counts."""

@@ -18,7 +18,7 @@ from interlock.bus.store.moments import to_micros
 from interlock.bus.store.postgres import together
 from interlock.bus.store.postgres.address import PostgresAddress
 from interlock.bus.store.postgres.database import PostgresDatabase
-from interlock.bus.store.records import Claim, Commit, InboxMessage, Receipt
+from interlock.bus.store.records import Claim, Commit, InboxMessage, Receipt, Taken
 from interlock.bus.store.schema.migrating import applied_steps, migrate
 from interlock.bus.store.schema.revisions import Revision, known_revisions, missing
 from interlock.bus.store.sql import SqlStore
@@ -69,6 +69,15 @@ class PostgresStore(SqlStore):
         """Take a message in, in one statement with others that are offered at the same time."""
         part = Part(together.receive, together.Receiving(message))
         return await self._run(lambda db, _: inbox.receive(db, message), news=True, part=lambda _: part)
+
+    async def take_in(self, messages: Sequence[InboxMessage], *, limit: int, lease: float) -> Taken:
+        """Take messages in and lease what is due, sharing the statements with others that do so at the same time."""
+        micros = round(lease * 1_000_000)
+        return await self._run(
+            lambda db, now: together.take_in(db, [together.TakingIn(messages, limit, micros, now)])[0],
+            news=True,
+            part=lambda now: Part(together.take_in, together.TakingIn(messages, limit, micros, now)),
+        )
 
     async def claim(self, *, limit: int, lease: float) -> tuple[Claim, ...]:
         """Lease what is due; several wishes at the same time share the statements."""

@@ -12,21 +12,24 @@ __all__ = [
     "Receiving",
     "Renewing",
     "Sending",
+    "TakingIn",
     "claim",
     "finish",
     "mark_sent",
     "receive",
     "renew",
+    "take_in",
 ]
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from interlock.bus.store import consequences, inbox, outbox
 from interlock.bus.store.database import Connection
 from interlock.bus.store.moments import from_micros, to_micros
-from interlock.bus.store.records import Claim, Commit, InboxMessage, OutboxMessage, Receipt
+from interlock.bus.store.records import Claim, Commit, InboxMessage, OutboxMessage, Receipt, Taken
 
 # Numbers are given in the order of the sorted rows: the order in which the operations were asked for.
 _RECEIVE = """
@@ -81,6 +84,16 @@ class Receiving:
 class Claiming:
     """A wish for work; times in microseconds."""
 
+    limit: int
+    lease: int
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class TakingIn:
+    """Messages that are offered, and a wish for work; times in microseconds."""
+
+    messages: Sequence[InboxMessage]
     limit: int
     lease: int
     now: int
@@ -142,6 +155,8 @@ def claim(connection: Connection, wishes: Sequence[Claiming]) -> list[tuple[Clai
     """Lease for all at once, and hand out in the order of the wishes, as if one had come after the other."""
     if len({wish.lease for wish in wishes}) > 1:
         return [inbox.claim(connection, limit=wish.limit, until=wish.now + wish.lease, now=wish.now) for wish in wishes]
+    if not any(wish.limit for wish in wishes):
+        return [()] * len(wishes)
     latest = max(wish.now for wish in wishes)
     claims = inbox.claim(
         connection, limit=sum(wish.limit for wish in wishes), until=latest + wishes[0].lease, now=latest
@@ -151,6 +166,16 @@ def claim(connection: Connection, wishes: Sequence[Claiming]) -> list[tuple[Clai
         shares.append(claims[: wish.limit])
         claims = claims[wish.limit :]
     return shares
+
+
+def take_in(connection: Connection, offers: Sequence[TakingIn]) -> list[Taken]:
+    """Receive all messages, then lease for all at once."""
+    receipts = iter(receive(connection, [Receiving(message) for offer in offers for message in offer.messages]))
+    claims = claim(connection, [Claiming(offer.limit, offer.lease, offer.now) for offer in offers])
+    return [
+        Taken(tuple(itertools.islice(receipts, len(offer.messages))), share)
+        for offer, share in zip(offers, claims, strict=True)
+    ]
 
 
 def finish(connection: Connection, ends: Sequence[Finishing]) -> list[None]:
