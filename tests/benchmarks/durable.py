@@ -2,9 +2,12 @@
 
 Two processes talk over one private RabbitMQ. With Interlock each is an agent with inbox and outbox in SQLite
 (synchronous=FULL): nothing is lost or done twice, whichever process dies when. With FastStream each is a subscriber
-that publishes its answer and acknowledges. Both sides of both publish persistent, mandatory, confirmed messages to
-quorum queues. Run it with `python tests/benchmarks/durable.py [--in-flight 10 100 1000] [--store postgresql]`; the
-contenders take turns within every round.
+that publishes its answer and acknowledges; `bare` does so on Interlock's own transport. All publish persistent,
+mandatory, confirmed messages to quorum queues. The contenders take turns within every round.
+
+Run it with `python tests/benchmarks/durable.py [--in-flight 10 100 1000] [--store postgresql]` for rates, or with
+`--at 200` for how long an answer takes when so many pings a second begin, beside one fdatasync of the same disk. An
+answer is two messages, and four commits: what is asked, what came of it there (in, and out), and the answer's arrival.
 """
 
 from __future__ import annotations
@@ -12,13 +15,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -31,13 +35,14 @@ import anyio.to_thread
 from interlock.agents.agent import Agent
 from interlock.agents.context import Context
 from interlock.agents.runtime import Runtime, RuntimeSettings
+from interlock.bus.acceptance import accept
 from interlock.bus.clock import SystemClock
 from interlock.bus.private_broker import PrivateBroker
 from interlock.bus.rabbitmq import ADMIN, RabbitTransport, definitions
 from interlock.bus.store.moments import to_micros
 from interlock.bus.store.opening import open_store
 from interlock.bus.store.records import Commit, OutboxMessage
-from interlock.bus.transport import AgentQueue, Topology
+from interlock.bus.transport import AgentQueue, Delivery, Outgoing, Topology
 from interlock.protocol.catalogue import CATALOGUE
 from interlock.protocol.codec import encode
 from interlock.protocol.envelope import Envelope
@@ -75,10 +80,13 @@ class Task:
     store: str
     count: int
     in_flight: int
+    pace: float
+    """Pings a second; 0 for each as soon as there is an answer to one before."""
 
     def arguments(self) -> list[str]:
         """Return what to start the process with."""
-        return [self.contender, self.role, self.url, self.store, str(self.count), str(self.in_flight)]
+        numbers = (self.count, self.in_flight, self.pace)
+        return [self.contender, self.role, self.url, self.store, *map(str, numbers)]
 
 
 class Progress:
@@ -86,24 +94,37 @@ class Progress:
 
     def __init__(self, task: Task) -> None:
         self._left = task.count
-        self._to_start = task.count - task.in_flight
+        self._to_start = 0 if task.pace else task.count - task.in_flight
         self._done = anyio.Event()
-        self.seconds: list[float] = []
+        self._began_at: dict[str, float] = {}
+        self._took: list[float] = []
         self._count = task.count
+        self._pace = task.pace
 
     def start(self) -> None:
         """Begin the measured time."""
         self._cpu = time.process_time()
         self._began = time.perf_counter()
 
-    def answered(self) -> bool:
+    async def keep_pace(self, ping: Callable[[str], Coroutine[Any, Any, None]]) -> None:
+        """Begin each ping at its moment, whatever became of those before."""
+        async with anyio.create_task_group() as tasks:
+            for number in range(self._count):
+                await anyio.sleep(max(0.0, self._began + number / self._pace - time.perf_counter()))
+                self._began_at[str(number)] = time.perf_counter()
+                tasks.start_soon(ping, str(number))
+
+    def answered(self, text: str) -> bool:
         """Count an answer; returns whether another ping follows."""
+        if (began := self._began_at.pop(text, None)) is not None:
+            self._took.append(time.perf_counter() - began)
         self._left -= 1
         if not self._left:
             self._result = {
                 "rate": self._count / (time.perf_counter() - self._began),
                 "cpu": (time.process_time() - self._cpu) / self._count * 1e6,
                 "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                "p50": statistics.median(self._took) * 1e3 if self._took else 0.0,
             }
             self._done.set()
         self._to_start -= 1
@@ -125,8 +146,8 @@ async def interlock(task: Task) -> dict[str, float]:
     if task.role == "asker":
 
         @agent.on
-        async def again(_: Pong, context: Context) -> Ping | None:
-            return Ping(text=TEXT) if progress.answered() else None
+        async def again(pong: Pong, context: Context) -> Ping | None:
+            return Ping(text=TEXT) if progress.answered(pong.text) else None
     else:
 
         @agent.on
@@ -154,9 +175,14 @@ async def interlock(task: Task) -> dict[str, float]:
         await _line()
         if task.role == "asker":
             progress.start()
-            first = tuple(_outgoing(Ping(text=TEXT), name, peer, clock) for _ in range(task.in_flight))
-            await store.commit(Commit(outgoing=first))
-            runtime.wake()
+
+            async def begin(*texts: str) -> None:
+                await store.commit(
+                    Commit(outgoing=tuple(_outgoing(Ping(text=text), name, peer, clock) for text in texts))
+                )
+                runtime.wake()
+
+            await (progress.keep_pace(begin) if task.pace else begin(*[TEXT] * task.in_flight))
             result = await progress.result()
         else:
             cpu = time.process_time()
@@ -185,6 +211,68 @@ def _outgoing(message: Message, sender: str, receiver: str, clock: SystemClock) 
     )
 
 
+async def bare(task: Task) -> dict[str, float]:
+    """Be one of two programs on Interlock's transport alone: validated and confirmed, and remembered nowhere."""
+    clock = SystemClock()
+    name, peer = (ASKER, ANSWERER) if task.role == "asker" else (ANSWERER, ASKER)
+    progress = Progress(task)
+    async with AsyncExitStack() as stack:
+        transport = await RabbitTransport.connect(task.url, identity=name, clock=clock, journal=False)
+        stack.push_async_callback(transport.aclose)
+        deliveries = await stack.enter_async_context(transport.consume(prefetch=256))
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+
+        async def tell(message: Message) -> None:
+            written = _outgoing(message, name, peer, clock)
+            await transport.publish(
+                Outgoing(
+                    body=written.body,
+                    message_id=written.message_id,
+                    sender=name,
+                    receiver=peer,
+                    type=written.type,
+                    conversation_id=written.conversation_id,
+                    sent_at=written.created_at,
+                )
+            )
+
+        async def handle(delivery: Delivery) -> None:
+            payload = accept(delivery, catalogue=BENCH_CATALOGUE).payload
+            if isinstance(payload, Ping):
+                await tell(Pong(text=payload.text))
+            elif isinstance(payload, Pong) and progress.answered(payload.text):
+                await tell(Ping(text=TEXT))
+            await delivery.ack()
+
+        async def receive() -> None:
+            async for delivery in deliveries:
+                tasks.start_soon(handle, delivery)
+
+        tasks.start_soon(receive)
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        await _line()
+        if task.role == "asker":
+
+            async def begin(text: str) -> None:
+                await tell(Ping(text=text))
+
+            progress.start()
+            if task.pace:
+                await progress.keep_pace(begin)
+            else:
+                for _ in range(task.in_flight):
+                    tasks.start_soon(begin, TEXT)
+            result = await progress.result()
+        else:
+            cpu = time.process_time()
+            await _line()
+            spent = (time.process_time() - cpu) / task.count * 1e6
+            result = {"cpu": spent, "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+        tasks.cancel_scope.cancel()
+    return result
+
+
 async def faststream(task: Task) -> dict[str, float]:
     """Be one of FastStream's two subscribers."""
     from faststream.rabbit import Channel, QueueType, RabbitBroker, RabbitQueue
@@ -201,7 +289,7 @@ async def faststream(task: Task) -> dict[str, float]:
 
         @broker.subscriber(queues[own])
         async def again(message: Pong) -> None:
-            if progress.answered():
+            if progress.answered(message.text):
                 await tell(Ping(text=TEXT))
     else:
 
@@ -217,9 +305,16 @@ async def faststream(task: Task) -> dict[str, float]:
         await _line()
         if task.role == "asker":
             progress.start()
-            async with anyio.create_task_group() as tasks:
-                for _ in range(task.in_flight):
-                    tasks.start_soon(tell, Ping(text=TEXT))
+
+            async def begin(text: str) -> None:
+                await tell(Ping(text=text))
+
+            if task.pace:
+                await progress.keep_pace(begin)
+            else:
+                async with anyio.create_task_group() as tasks:
+                    for _ in range(task.in_flight):
+                        tasks.start_soon(begin, TEXT)
             return await progress.result()
         cpu = time.process_time()
         await _line()
@@ -233,17 +328,27 @@ async def _line() -> None:
 
 CONTENDERS: dict[str, Callable[[Task], Awaitable[dict[str, float]]]] = {
     "interlock": interlock,
+    "bare": bare,
     "faststream": faststream,
 }
 
 
-def play(contender: str, *, urls: dict[str, str], stores: dict[str, str], count: int, in_flight: int) -> dict[str, Any]:
-    """Run both processes of a contender, and return what they say."""
+def play(
+    contender: str,
+    *,
+    urls: dict[str, str],
+    stores: dict[str, str],
+    count: int,
+    in_flight: int,
+    pace: float,
+    broker: int,
+) -> dict[str, Any]:
+    """Run both processes of a contender, and return what they say, and what the broker's process has spent."""
     processes = {
         role: subprocess.Popen(
             [
                 *(sys.executable, __file__, "--role"),
-                *Task(contender, role, urls[role], stores[role], count, in_flight).arguments(),
+                *Task(contender, role, urls[role], stores[role], count, in_flight, pace).arguments(),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -255,6 +360,7 @@ def play(contender: str, *, urls: dict[str, str], stores: dict[str, str], count:
     for role, process in processes.items():
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n", f"{contender}'s {role} did not start"
+    spent = _cpu_of(broker)
     for role in ("answerer", "asker"):
         _tell(processes[role])
     for role in ("asker", "answerer"):
@@ -263,8 +369,29 @@ def play(contender: str, *, urls: dict[str, str], stores: dict[str, str], count:
             _tell(process)
         assert process.stdout is not None
         said[role] = json.loads(process.stdout.readline())
+        if role == "asker":
+            said["broker"] = {"cpu": (_cpu_of(broker) - spent) / count * 1e6}
         process.communicate()
     return said
+
+
+def _cpu_of(process: int) -> float:
+    """Return a process's CPU time in seconds; see proc(5)."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def fdatasync(folder: Path) -> float:
+    """Return the median milliseconds of writing 8 KiB and waiting until the disk has them."""
+    took: list[float] = []
+    descriptor = os.open(folder / "synced", os.O_RDWR | os.O_CREAT, 0o600)
+    for number in range(300):
+        os.pwrite(descriptor, b"x" * 8192, number * 8192)
+        began = time.perf_counter()
+        os.fdatasync(descriptor)
+        took.append(time.perf_counter() - began)
+    os.close(descriptor)
+    return statistics.median(took) * 1e3
 
 
 def _tell(process: subprocess.Popen[str]) -> None:
@@ -294,19 +421,23 @@ async def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             own = {"asker": broker.url(ASKER), "answerer": broker.url(ANSWERER)}
             plain = dict.fromkeys(own, broker.url())
             for round_number in range(arguments.rounds):
-                for in_flight in arguments.in_flight:
+                for in_flight in (1,) if arguments.at else arguments.in_flight:
                     contenders = arguments.contenders[:: 1 if round_number % 2 else -1]
                     for contender in contenders:
+                        count = max(arguments.count, 3 * in_flight) if in_flight > 1 else arguments.count // 10
                         said = await anyio.to_thread.run_sync(
                             partial(
                                 play,
                                 contender,
-                                urls=own if contender == "interlock" else plain,
+                                urls=plain if contender == "faststream" else own,
                                 stores=stores,
-                                count=max(arguments.count, 3 * in_flight) if in_flight > 1 else arguments.count // 10,
+                                count=round(5 * arguments.at) if arguments.at else count,
                                 in_flight=in_flight,
+                                pace=arguments.at,
+                                broker=broker.pid,
                             )
                         )
+                        said["disk"] = {"fdatasync": await anyio.to_thread.run_sync(fdatasync, folder)}
                         found.setdefault((contender, in_flight), []).append(said)
     return [_row(contender, in_flight, said) for (contender, in_flight), said in sorted(found.items())]
 
@@ -333,41 +464,61 @@ def _row(contender: str, in_flight: int, said: list[dict[str, Any]]) -> dict[str
         "cpu": median("asker", "cpu") + median("answerer", "cpu"),
         "commits": median("asker", "commits") + median("answerer", "commits"),
         "operations": median("asker", "operations") + median("answerer", "operations"),
+        "broker": median("broker", "cpu"),
         "rss": max(median("asker", "rss"), median("answerer", "rss")),
+        "p50": median("asker", "p50"),
+        "fdatasync": median("disk", "fdatasync"),
     }
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Return the medians as lines for people."""
     plain = {row["in_flight"]: row["rate"] for row in rows if row["contender"] == "faststream"}
-    head = ("contender", "in flight", "answers/s", "x plain", "CPU us", "commits", "ops", "MiB")
-    lines = ["{:12}{:>10}{:>11}{:>9}{:>8}{:>9}{:>6}{:>6}".format(*head)]
+    head = ("contender", "in flight", "answers/s", "x plain", "CPU us", "broker us", "commits", "ops", "MiB")
+    lines = ["{:12}{:>10}{:>11}{:>9}{:>8}{:>11}{:>9}{:>6}{:>6}".format(*head)]
     for row in rows:
         ratio = row["rate"] / plain[row["in_flight"]] if row["in_flight"] in plain else float("nan")
         lines.append(
             f"{row['contender']:12}{row['in_flight']:10}{row['rate']:11.0f}{ratio:9.2f}{row['cpu']:8.0f}"
-            f"{row['commits']:9.2f}{row['operations']:6.1f}{row['rss']:6.0f}"
+            f"{row['broker']:11.0f}{row['commits']:9.2f}{row['operations']:6.1f}{row['rss']:6.0f}"
         )
+    return "\n".join(lines)
+
+
+def delays(rows: list[dict[str, Any]]) -> str:
+    """Return how long answers took, as lines for people."""
+    disk = statistics.median(row["fdatasync"] for row in rows)
+    took = {row["contender"]: row["p50"] for row in rows}
+    lines = [
+        f"one fdatasync: p50 {disk:.2f} ms",
+        *(f"{who:12} an answer: p50 {p50:.2f} ms" for who, p50 in took.items()),
+    ]
+    if {"interlock", "bare"} <= took.keys():
+        added = (took["interlock"] - took["bare"]) / 2
+        lines.append(f"durability adds {added:.2f} ms to a message, {added / disk:.1f} x fdatasync")
     return "\n".join(lines)
 
 
 def main() -> None:
     """Measure and print, or be one of the processes that are measured."""
     if sys.argv[1:2] == ["--role"]:
-        contender, role, url, store, count, in_flight = sys.argv[2:]
-        task = Task(contender, role, url, store, int(count), int(in_flight))
+        contender, role, url, store, count, in_flight, pace = sys.argv[2:]
+        task = Task(contender, role, url, store, int(count), int(in_flight), float(pace))
         sys.stdout.write(json.dumps(asyncio.run(CONTENDERS[contender](task))) + "\n")  # type: ignore[arg-type] # coroutines
         return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--count", type=int, default=5000, help="answers per process pair and round")
     parser.add_argument("--in-flight", type=int, nargs="+", default=[100], help="conversations at a time")
+    parser.add_argument("--at", type=float, default=0.0, help="pings a second: measure how long answers take")
     parser.add_argument("--store", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--contenders", nargs="+", choices=tuple(CONTENDERS), default=list(CONTENDERS))
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     rows = asyncio.run(measure(arguments))
-    sys.stdout.write((json.dumps(rows, indent=2) if arguments.json else table(rows)) + "\n")
+    sys.stdout.write(
+        (json.dumps(rows, indent=2) if arguments.json else (delays if arguments.at else table)(rows)) + "\n"
+    )
 
 
 if __name__ == "__main__":
