@@ -6,7 +6,6 @@ __all__ = ["AGENT", "CATALOGUE", "PEER", "Answer", "Note", "Question", "Workplac
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -165,7 +164,7 @@ class Workplace:
             conversation_id="0",
             sent_at=self.clock.now(),
         )
-        await self.peer.publish(replace(outgoing, **changes))  # type: ignore[arg-type]
+        await self.peer.publish(outgoing._replace(**changes))  # type: ignore[arg-type]
 
     async def until(self, holds: Callable[[], T]) -> T:
         """Wait for something that a message to the peer or to all brings about."""

@@ -9,7 +9,6 @@ __all__ = ["Bus", "Handler"]
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeAlias, TypeVar, overload
 
@@ -304,7 +303,7 @@ class Bus:
     async def _send(self, envelope: Envelope[Message], *, timeout: float, address: str | None = None) -> None:
         outgoing = Outgoing.of(envelope)
         if address is not None:
-            outgoing = replace(outgoing, receiver=address)
+            outgoing = outgoing._replace(receiver=address)
         await self._transport.publish(outgoing, timeout=timeout)
 
 

@@ -25,7 +25,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from interlock.protocol.codec import encode
 from interlock.protocol.envelope import Envelope
@@ -51,9 +51,11 @@ def _matches(pattern: tuple[str, ...], words: tuple[str, ...]) -> bool:
     return bool(words) and head in {"*", words[0]} and _matches(rest, words[1:])
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """One message on its way: an encoded envelope with what the broker and its operators need to see."""
+class Outgoing(NamedTuple):
+    """One message on its way: an encoded envelope with what the broker and its operators need to see.
+
+    A tuple, since one is made for every message, and a frozen dataclass takes two and a half times as long to make.
+    """
 
     body: bytes
     message_id: str

@@ -69,13 +69,14 @@ class Encoder:
             self._keep_beginning(envelope)
             return body
         head, version = beginning
-        content = payload.model_dump_json(by_alias=True, exclude_none=True)
+        # What `model_dump_json` calls, without a string in between: a third less.
+        content = payload.__pydantic_serializer__.to_json(payload, by_alias=True, exclude_none=True)
         rest = f'"{message_id}",{version},"sentAt":"{_text(sent_at)}","conversationId":"{conversation_id}"'
         if causation_id is not None:
             rest += f',"causationId":"{causation_id}"'
         if deadline is not None:
             rest += f',"deadline":"{_text(deadline)}"'
-        body = b"".join((head, content.encode(), b',"id":', rest.encode(), b',"hops":0}'))
+        body = b"".join((head, content, b',"id":', rest.encode(), b',"hops":0}'))
         if len(body) > MAX_BYTES:
             return encode(  # raises, and says why
                 Envelope.wrap(payload, sender=self._sender, receiver=receiver, sent_at=sent_at, id=message_id)
@@ -96,5 +97,18 @@ def _is_plain(moment: datetime) -> bool:
 
 
 def _text(moment: datetime) -> str:
-    """Return a moment in UTC as pydantic writes it."""
-    return moment.replace(tzinfo=None).isoformat() + "Z"
+    """Return a moment in UTC as pydantic writes it.
+
+    `isoformat` of a moment with a zone and format specifiers need twice as long.
+    """
+    if not moment.microsecond:
+        return moment.replace(tzinfo=None).isoformat() + "Z"
+    return "%d-%02d-%02dT%02d:%02d:%02d.%06dZ" % (  # noqa: UP031 - see above
+        moment.year,
+        moment.month,
+        moment.day,
+        moment.hour,
+        moment.minute,
+        moment.second,
+        moment.microsecond,
+    )

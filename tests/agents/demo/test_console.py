@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -48,7 +47,7 @@ async def play(console: Transport) -> None:
 
 async def test_what_is_no_message_is_parked_and_passed_over(broker: MemoryBroker) -> None:
     coordinator, console = broker.connect(COORDINATOR), broker.connect(CONSOLE)
-    await coordinator.publish(replace(conclusion(), body=b"{"))
+    await coordinator.publish(conclusion()._replace(body=b"{"))
     await coordinator.publish(conclusion())
 
     await play(console)
@@ -58,7 +57,7 @@ async def test_what_is_no_message_is_parked_and_passed_over(broker: MemoryBroker
 
 async def test_the_end_of_a_change_is_the_coordinator_s_to_say(broker: MemoryBroker) -> None:
     qa, coordinator, console = broker.connect(QA), broker.connect(COORDINATOR), broker.connect(CONSOLE)
-    forged = replace(conclusion(), sender=QA)
+    forged = conclusion()._replace(sender=QA)
     await qa.publish(forged)
     await coordinator.publish(conclusion())
 
