@@ -8,7 +8,7 @@ from __future__ import annotations
 __all__ = ["CLOSE_TIMEOUT", "Channel", "ChannelDelivery", "close_channel"]
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
@@ -64,7 +64,7 @@ class Channel(Protocol):
         ...
 
     def publish(
-        self, message: Outgoing, exchanges: Sequence[str], *, attempt: int, within: float
+        self, message: Outgoing, exchanges: tuple[str, ...], *, attempt: int, within: float
     ) -> list[asyncio.Future[Outcome]]:
         """Publish to each of these exchanges, and return what the outcomes will be.
 

@@ -66,15 +66,15 @@ class Publisher:
             )
         answered = True
         deadline = self._clock.monotonic() + timeout
-        outstanding = self._exchanges
-        attempts = 0
+        outstanding, within, attempts = self._exchanges, timeout, 0
         try:
             while outstanding:
                 line = self._line
-                if line is None or line.channel.is_closed or line.channel.is_full:
+                if attempts or line is None or line.channel.is_closed or line.channel.is_full:
                     line = await self._usable_line(message, deadline, attempts=attempts)
+                    within = deadline - self._clock.monotonic()
                 attempts += 1
-                outstanding = await self._attempt(line, message, outstanding, deadline, timeout)
+                outstanding = await self._attempt(line, message, outstanding, within, timeout)
         except (UnconfirmedError, BrokerUnavailableError):
             answered = False
             raise
@@ -88,14 +88,14 @@ class Publisher:
             await line.channel.aclose()
 
     async def _attempt(
-        self, line: _Line, message: Outgoing, exchanges: tuple[str, ...], deadline: float, timeout: float
+        self, line: _Line, message: Outgoing, exchanges: tuple[str, ...], within: float, timeout: float
     ) -> tuple[str, ...]:
         """Publish to every exchange at once; returns those of which nothing is known, since the channel was lost.
 
         A journal whose leader was lost may never confirm: that must not hold up what is known of the message itself.
         """
-        within, attempt, channel = deadline - self._clock.monotonic(), next(self._attempts), line.channel
-        outcomes = channel.publish(message, exchanges, attempt=attempt, within=within)
+        channel = line.channel
+        outcomes = channel.publish(message, exchanges, attempt=next(self._attempts), within=within)
         lost: tuple[str, ...] = ()
         line.in_flight += 1
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["StockChannel"]
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import aiormq
 from aio_pika.abc import AbstractChannel
@@ -65,7 +65,7 @@ class StockChannel:
             await asyncio.shield(self._room)
 
     def publish(
-        self, message: Outgoing, exchanges: Sequence[str], *, attempt: int, within: float
+        self, message: Outgoing, exchanges: tuple[str, ...], *, attempt: int, within: float
     ) -> list[asyncio.Future[Outcome]]:
         """See `Channel.publish`."""
         return [

@@ -61,7 +61,7 @@ class Window:
 
         Without `moves` it was left in vain, and the others' patience does not begin anew.
         """
-        if moves:
+        if moves and self._waiting:  # whoever comes later counts from when it came
             self._moved_at = self._clock.monotonic()
         while self._waiting:
             turn = self._waiting.popleft()

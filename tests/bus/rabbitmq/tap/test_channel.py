@@ -176,7 +176,7 @@ async def test_a_message_and_its_copy_are_one_write_without_a_task() -> None:
     for number in range(99):
         opened.channel.publish(outgoing(b"[2]"), (MESSAGES, JOURNAL), attempt=8 + number, within=LONG)
     await turn()
-    assert len(opened.socket.written) < 10, "the others are collected, up to a number of bytes"
+    assert len(opened.socket.written) == 2, "the others are collected, up to a number of bytes"
     written = opened.written()
     part = [("header", f"{message.message_id}/7"), ("body", b"[1]")]
     assert written[:6] == [("publish", MESSAGES, True), *part, ("publish", JOURNAL, False), *part]
@@ -194,6 +194,58 @@ async def test_a_return_is_the_messages_and_never_its_copys() -> None:
     opened.stream.data_received(b"".join(content(returned, NUMBER, b"[1]", message_id=f"{message.message_id}/1")))
     opened.feed(commands.Basic.Ack(1, False), commands.Basic.Nack(2, False, False))
     assert [outcome.result() for outcome in outcomes] == [Outcome(Verdict.UNROUTABLE), REFUSED]
+
+
+async def test_what_is_kept_of_one_address_is_not_written_for_another() -> None:
+    opened = Opened()
+    changes: tuple[dict[str, Any], ...] = (
+        {},
+        {"receiver": "gamma-agent"},
+        {"type": "pong"},
+        {"sender": "delta-agent"},
+        {"receiver": "all", "type": "announcement"},
+    )
+    expected = [
+        (outgoing(**change), exchanges) for change in changes for exchanges in ((MESSAGES, JOURNAL), (JOURNAL,))
+    ]
+    for number, (message, exchanges) in enumerate(expected * 2):
+        opened.channel.publish(message, exchanges, attempt=number, within=LONG)
+    await turn()
+    data, written = b"".join(opened.socket.written), list[Any]()
+    while data:
+        size, _, one = frame.unmarshal(data)
+        data = data[size:]
+        written.append(one)
+    publishes = [
+        (each.exchange, each.routing_key, each.mandatory)
+        for each in written
+        if isinstance(each, commands.Basic.Publish)
+    ]
+    assert publishes == [
+        (exchange, message.routing_key, exchange == MESSAGES and message.receiver != "all")
+        for message, exchanges in expected * 2
+        for exchange in exchanges
+    ]
+    properties = [each.properties for each in written if isinstance(each, header.ContentHeader)]
+    assert [(each.message_type, each.user_id) for each in properties] == [
+        (message.type, message.sender) for message, exchanges in expected * 2 for _ in exchanges
+    ]
+
+
+async def test_more_addresses_than_are_kept_cost_no_memory_and_no_message() -> None:
+    opened = Opened()
+    for number in range(3000):
+        message = outgoing(receiver=f"reply.alpha-agent.{number}")
+        [outcome] = opened.channel.publish(message, (MESSAGES,), attempt=1, within=LONG)
+        opened.feed(commands.Basic.Ack(number + 1, False))
+        assert outcome.result() is STORED
+    data, keys = b"".join(opened.socket.written), list[str]()
+    while data:
+        size, _, one = frame.unmarshal(data)
+        data = data[size:]
+        if isinstance(one, commands.Basic.Publish):
+            keys.append(one.routing_key)
+    assert keys == [f"reply.alpha-agent.{number}.ping" for number in range(3000)]
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def decoded(data: bytes) -> list[object]:
 @given(st.sampled_from([0, 1, *(n * LARGEST + d for n in (1, 2, 3) for d in (-9, -8, -1, 0, 1, 8))]))
 def test_a_body_is_cut_where_the_frame_ends_and_nowhere_else(size: int) -> None:
     message = outgoing(bytes(index % 251 for index in range(size)))
-    content = frames.content_header(message, message_id="id/1")
+    content = frames.content_header(message, frames.header_ending(message), message_id="id/1")
     head, *parts = decoded(b"".join(frames.content(CHANNEL, content, message.body, largest=LARGEST)))
     assert isinstance(head, header.ContentHeader)
     assert head.body_size == size

@@ -6,7 +6,8 @@ __all__ = ["TapChannel"]
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import NamedTuple
 
 import aiormq
 from aio_pika.abc import AbstractChannel
@@ -35,6 +36,14 @@ _CLOSES = {
 }
 
 
+class _Address(NamedTuple):
+    """What is the same in all messages from one sender, to one receiver, of one type."""
+
+    publishes: tuple[bytes, ...]
+    """A frame for each exchange."""
+    header_ending: bytes
+
+
 class TapChannel:
     """Implements `Channel` over a channel that aio-pika has opened and will close."""
 
@@ -48,7 +57,7 @@ class TapChannel:
         self._loop = asyncio.get_running_loop()
         self._is_over = False
         self._confirms = Confirms(self._loop)
-        self._addresses: dict[tuple[str, str], bytes] = {}
+        self._addresses: dict[tuple[str, str, str, tuple[str, ...]], _Address] = {}
         self._acks = Acks()
         self._is_settling = False
         self._late: asyncio.TimerHandle | None = None
@@ -85,7 +94,7 @@ class TapChannel:
         await self._stream.drained()
 
     def publish(
-        self, message: Outgoing, exchanges: Sequence[str], *, attempt: int, within: float
+        self, message: Outgoing, exchanges: tuple[str, ...], *, attempt: int, within: float
     ) -> list[asyncio.Future[Outcome]]:
         """See `Channel.publish`.
 
@@ -94,13 +103,15 @@ class TapChannel:
         """
         if self._is_over:
             return [self._lost() for _ in exchanges]
-        routing_key = message.routing_key
+        address = self._addresses.get((message.sender, message.receiver, message.type, exchanges))
+        if address is None:
+            address = self._address(message, exchanges)
         message_id = f"{message.message_id}/{attempt}"
-        header = frames.content_header(message, message_id=message_id)
+        header = frames.content_header(message, address.header_ending, message_id=message_id)
         content = frames.content(self._number, header, message.body, largest=self._largest)
         pieces: list[bytes] = []
-        for exchange in exchanges:
-            pieces.append(self._addresses.get((exchange, routing_key)) or self._address(message, exchange))
+        for publish in address.publishes:
+            pieces.append(publish)
             pieces += content
         # Where nothing else is under way, waiting for more would only cost a turn of the event loop.
         is_alone = not len(self._confirms)
@@ -192,13 +203,18 @@ class TapChannel:
         waiting = [frames.ack(self._number, tag, multiple=False) for tag in self._acks.take_waiting()]
         self._stream.write(waiting, sum(map(len, waiting)))
 
-    def _address(self, message: Outgoing, exchange: str) -> bytes:
+    def _address(self, message: Outgoing, exchanges: tuple[str, ...]) -> _Address:
         """Encode an address once: there are as many as pairs of receiver and type, and reply addresses, which pass."""
         if len(self._addresses) >= _ADDRESSES_KEPT:
             self._addresses.clear()
-        mandatory = message.mandatory and exchange == MESSAGES
-        address = frames.address_of(self._number, exchange, message.routing_key, mandatory=mandatory)
-        self._addresses[exchange, message.routing_key] = address
+        publishes = tuple(
+            frames.address_of(
+                self._number, exchange, message.routing_key, mandatory=message.mandatory and exchange == MESSAGES
+            )
+            for exchange in exchanges
+        )
+        address = _Address(publishes, frames.header_ending(message))
+        self._addresses[message.sender, message.receiver, message.type, exchanges] = address
         return address
 
     def _lost(self) -> asyncio.Future[Outcome]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["Confirms"]
 
 import asyncio
+import math
 from typing import TypeAlias
 
 from interlock.bus.rabbitmq.verdict import LOST, REFUSED, SILENT, STORED, Outcome
@@ -27,6 +28,8 @@ class Confirms:
         self._oldest = 1
         self._waiting: dict[int, _Waiting] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._look = math.inf
+        """When the timer goes off."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -37,7 +40,7 @@ class Confirms:
         future: asyncio.Future[Outcome] = self._loop.create_future()
         self._last += 1
         self._waiting[self._last] = (future, message_id, due)
-        if self._timer is None or due < self._timer.when():
+        if due < self._look:
             self._look_at(due)
         return future
 
@@ -62,9 +65,7 @@ class Confirms:
     def end(self, outcome: Outcome = LOST) -> None:
         """Give everything that waits this outcome: nothing will be confirmed any more."""
         waiting, self._waiting = self._waiting, {}
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._look_no_more()
         for future, _, _ in waiting.values():
             if not future.done():
                 future.set_result(outcome)
@@ -75,13 +76,19 @@ class Confirms:
             waiting[0].set_result(outcome)
 
     def _look_at(self, due: float) -> None:
+        self._look_no_more()
+        self._look = max(due, self._loop.time() + _SHORTEST_LOOK)
+        self._timer = self._loop.call_at(self._look, self._expire)
+
+    def _look_no_more(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(max(due, self._loop.time() + _SHORTEST_LOOK), self._expire)
+            self._timer = None
+        self._look = math.inf
 
     def _expire(self) -> None:
         """Give up on what is overdue. It keeps its number: its confirm may still come, and means nothing then."""
-        self._timer = None
+        self._look_no_more()
         now = self._loop.time()
         left = [due for future, _, due in self._waiting.values() if due > now and not future.done()]
         for future, _, due in self._waiting.values():

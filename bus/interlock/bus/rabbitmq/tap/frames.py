@@ -26,6 +26,7 @@ __all__ = [
     "address_of",
     "content",
     "content_header",
+    "header_ending",
     "reject",
     "short_string",
 ]
@@ -49,7 +50,6 @@ CANCEL, RETURN, DELIVER, ACK, NACK = 0x003C001E, 0x003C0032, 0x003C003C, 0x003C0
 
 _PUBLISH = struct.Struct(">HHH")
 _ACK = struct.Struct(">BHIHHQBB")
-_CONTENT = struct.Struct(">HHQH")
 _MANDATORY = 1
 
 # The properties' flags, highest first: the order in which those that are present follow each other.
@@ -62,39 +62,47 @@ _JSON = b"\x10application/json"
 _PERSISTENT = b"\x02"
 _CONVERSATION = b"\x19interlock-conversation-idS"
 _TRACEPARENT = b"\x0btraceparentS"
+_BEGINNING = struct.Struct(f">HHQH{len(_JSON)}sI{len(_CONVERSATION)}sI")
+"""Class, weight, size of the body, flags, content type; the table's size, its first name, and the size of its value."""
 _SIZE = struct.Struct(">I")
 _SECONDS = struct.Struct(">Q")
 
 
-def content_header(message: Outgoing, *, message_id: str) -> bytes:
-    """Return the content header of a persistent JSON message; `message_id` is this attempt's own."""
+def content_header(message: Outgoing, ending: bytes, *, message_id: str) -> bytes:
+    """Return the content header of a persistent JSON message.
+
+    `message_id` is this attempt's own, `ending` is what `header_ending` returns for such messages.
+    """
     conversation = message.conversation_id.encode()
-    table = _CONVERSATION + _SIZE.pack(len(conversation)) + conversation
+    flags = _ALWAYS
+    trace = addresses = b""
     if message.traceparent:
         trace = message.traceparent.encode()
-        table += _TRACEPARENT + _SIZE.pack(len(trace)) + trace
-    flags = _ALWAYS
-    addresses = b""
+        trace = _TRACEPARENT + _SIZE.pack(len(trace)) + trace
     if message.causation_id is not None:
         flags |= CORRELATION_ID
         addresses = short_string(message.causation_id)
     if message.reply_to is not None:
         flags |= REPLY_TO
         addresses += short_string(message.reply_to)
+    table_size = len(_CONVERSATION) + _SIZE.size + len(conversation) + len(trace)
     return b"".join(
         (
-            _CONTENT.pack(60, 0, len(message.body), flags),
-            _JSON,
-            _SIZE.pack(len(table)),
-            table,
+            _BEGINNING.pack(60, 0, len(message.body), flags, _JSON, table_size, _CONVERSATION, len(conversation)),
+            conversation,
+            trace,
             _PERSISTENT,
             addresses,
             short_string(message_id),
             _SECONDS.pack(int(message.sent_at.timestamp())),
-            short_string(message.type),
-            short_string(message.sender),
+            ending,
         )
     )
+
+
+def header_ending(message: Outgoing) -> bytes:
+    """Return the last properties, which are the same for all messages of this type and sender."""
+    return short_string(message.type) + short_string(message.sender)
 
 
 def address_of(channel: int, exchange: str, routing_key: str, *, mandatory: bool) -> bytes:

@@ -25,7 +25,7 @@ _LIVENESS = 1.0
 """Seconds between heartbeats that are shown to aiormq while only hot frames arrive: when it has seen no frame for about
 three heartbeats, it takes the connection for dead."""
 
-_LARGEST_TICK = 16 * 1024
+_LARGEST_TICK = 64 * 1024
 """Bytes that are collected in one turn of the event loop before they are handed to the socket."""
 
 _HIGH_WATER = 1024 * 1024
