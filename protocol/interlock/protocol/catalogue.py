@@ -106,7 +106,10 @@ class Catalogue:
 
     def allows(self, type: str, sender: str, receiver: str) -> bool:  # noqa: A002 - the wire's word
         """Return whether this sender may send the type to this receiver in any of its versions, as brokers see it."""
-        return any(route.allows(sender, receiver) for route in self._routes.get(type, ()))
+        for route in self._routes.get(type, ()):  # noqa: SIM110 - asked for every message: `any` takes three times as long
+            if route.allows(sender, receiver):
+                return True
+        return False
 
 
 def declared_in(module: ModuleType) -> Iterator[type[Message]]:

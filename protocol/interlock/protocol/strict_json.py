@@ -87,6 +87,8 @@ def _double(pairs: list[tuple[str, Any]]) -> str:
 
 
 def _integer(digits: str) -> int:
+    if len(digits) < _MAX_INTEGER_DIGITS:
+        return int(digits)
     if len(digits.lstrip("-")) > _MAX_INTEGER_DIGITS or not -(2**63) <= int(digits) < 2**63:
         raise InvalidMessageError(RejectionCode.NUMBER_OUT_OF_RANGE, "an integer does not fit into 64 bits")
     return int(digits)

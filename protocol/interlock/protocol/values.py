@@ -75,7 +75,7 @@ def _moment(value: object) -> object:
 def _plausible(moment: datetime) -> datetime:
     if not _EARLIEST <= moment < _LATEST:
         raise ValueError("the year must lie between 2000 and 2199")
-    return moment.astimezone(UTC)
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
 AgentName = Annotated[str, StringConstraints(pattern=LABEL, max_length=63)]
