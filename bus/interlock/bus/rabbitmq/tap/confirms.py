@@ -49,6 +49,8 @@ class Confirms:
         outcome = STORED if stored else REFUSED
         if not multiple:
             self._settle(tag, outcome)
+            if tag == self._oldest:  # else a word for many would go through all that were settled one by one
+                self._oldest += 1
             return
         for each in range(self._oldest, tag + 1):
             self._settle(each, outcome)
@@ -76,9 +78,12 @@ class Confirms:
             waiting[0].set_result(outcome)
 
     def _look_at(self, due: float) -> None:
-        self._look_no_more()
-        self._look = max(due, self._loop.time() + _SHORTEST_LOOK)
-        self._timer = self._loop.call_at(self._look, self._expire)
+        """Look then, or a little later; a look that comes earlier is never put off."""
+        when = max(due, self._loop.time() + _SHORTEST_LOOK)
+        if when < self._look:
+            self._look_no_more()
+            self._look = when
+            self._timer = self._loop.call_at(when, self._expire)
 
     def _look_no_more(self) -> None:
         if self._timer is not None:

@@ -7,18 +7,17 @@ ours out first. So the library keeps the handshake, tuning, heartbeats, and the 
 
 from __future__ import annotations
 
-__all__ = ["HotReceiver", "Stream", "TapWriter"]
+__all__ = ["Stream", "TapWriter"]
 
 import asyncio
 from collections.abc import Iterable
-from typing import Protocol
 
 from pamqp import commands
 from pamqp import frame as pamqp_frame
 
 from interlock.bus.rabbitmq.tap import frames
-from interlock.bus.rabbitmq.tap.arrived import ArrivedContent
-from interlock.bus.rabbitmq.tap.frames import BODY, END, FRAME, HEADER, METHOD, OVERHEAD
+from interlock.bus.rabbitmq.tap.assembly import Assembly, HotReceiver
+from interlock.bus.rabbitmq.tap.frames import END, FRAME, HEADER, METHOD, OVERHEAD
 from interlock.bus.rabbitmq.tap.mending import mended
 
 _LIVENESS = 1.0
@@ -32,46 +31,6 @@ _HIGH_WATER = 1024 * 1024
 """Bytes that the socket may leave in our hands before publishers have to wait."""
 
 
-class HotReceiver(Protocol):
-    """A channel whose frames are handled here."""
-
-    def content(self, arrived: ArrivedContent) -> None:
-        """Take a complete Basic.Deliver or Basic.Return."""
-        ...
-
-    def confirmed(self, tag: int, *, multiple: bool, stored: bool) -> None:
-        """Take a Basic.Ack or Basic.Nack."""
-        ...
-
-    def cancelled(self) -> None:
-        """Take note that the broker has ended the subscription; aiormq takes note as well."""
-        ...
-
-    def closed(self, code: int, reason: str) -> None:
-        """Take note that the broker, or with code 0 we, have closed the channel; aiormq takes note as well."""
-        ...
-
-    def lost(self) -> None:
-        """Take note that the connection is gone."""
-        ...
-
-    def write_settles(self) -> None:
-        """Hand over the acknowledgements that wait for the end of this turn."""
-        ...
-
-
-class _Assembly:
-    """A hot channel with the content that is arriving on it."""
-
-    __slots__ = ("content", "left", "pieces", "receiver")
-
-    def __init__(self, receiver: HotReceiver) -> None:
-        self.receiver = receiver
-        self.content: ArrivedContent | None = None
-        self.left = 0
-        self.pieces: list[bytes] = []
-
-
 class Stream(asyncio.StreamReaderProtocol):
     """The protocol under one connection of aiormq's."""
 
@@ -80,7 +39,7 @@ class Stream(asyncio.StreamReaderProtocol):
         self._reader = reader
         self._running = loop
         self._transport: asyncio.Transport | None = None
-        self._hot: dict[int, _Assembly] = {}
+        self._hot: dict[int, Assembly] = {}
         self._chunks: list[bytes] = []
         self._missing = 0
         self._passes_all = False
@@ -99,7 +58,7 @@ class Stream(asyncio.StreamReaderProtocol):
 
     def attach(self, number: int, receiver: HotReceiver) -> None:
         """Handle this channel's frames from now on; nothing else may publish or consume on it."""
-        self._hot[number] = _Assembly(receiver)
+        self._hot[number] = Assembly(receiver)
 
     @property
     def is_lost(self) -> bool:
@@ -198,7 +157,7 @@ class Stream(asyncio.StreamReaderProtocol):
 
     def _split(self, data: bytes) -> int:
         """Handle the complete frames in these bytes, and return where they end."""
-        unpack, hot, handle = FRAME.unpack_from, self._hot, self._handle
+        unpack, hot = FRAME.unpack_from, self._hot
         position, cold_from, size_of_all, took = 0, 0, len(data), False
         while size_of_all - position >= OVERHEAD:
             kind, number, size = unpack(data, position)
@@ -213,11 +172,13 @@ class Stream(asyncio.StreamReaderProtocol):
                 break
             assembly = hot.get(number)
             if assembly is not None:
-                if handle(assembly, number, kind, data, position + FRAME.size, following - 1):
+                if assembly.take(kind, data, position + FRAME.size, following - 1):
                     took = True
                     if cold_from < position:
                         self._reader.feed_data(data[cold_from:position])
                     cold_from = following
+                elif assembly.is_over:
+                    del hot[number]
             elif kind == HEADER:
                 content = data[position + FRAME.size : following - 1]
                 if (readable := mended(content)) is not content:
@@ -232,54 +193,6 @@ class Stream(asyncio.StreamReaderProtocol):
         elif took:
             self._stay_alive()
         return position
-
-    def _handle(self, assembly: _Assembly, number: int, kind: int, data: bytes, start: int, end: int) -> bool:
-        """Handle one frame of a hot channel; False leaves it to aiormq, which may have been shown it as well."""
-        if kind == METHOD:
-            method = int.from_bytes(data[start : start + 4], "big")
-            if method == frames.DELIVER or method == frames.RETURN:
-                assembly.content = ArrivedContent(data[start:end])
-            elif method == frames.ACK or method == frames.NACK:
-                tag, flags = int.from_bytes(data[start + 4 : start + 12], "big"), data[start + 12]
-                assembly.receiver.confirmed(tag, multiple=bool(flags & 1), stored=method == frames.ACK)
-            else:
-                self._tell(assembly, number, method, data[start - FRAME.size : end + 1])
-                return False
-            return True
-        content = assembly.content
-        if content is None:
-            return False
-        if kind == HEADER:
-            assembly.left = content.begin(data[start:end])
-        elif kind == BODY:
-            piece = data[start:end]
-            assembly.left -= len(piece)
-            if assembly.left <= 0 and not assembly.pieces:
-                content.body = piece
-            else:
-                assembly.pieces.append(piece)
-        else:
-            return False
-        if assembly.left <= 0:
-            assembly.content = None
-            if assembly.pieces:
-                content.body = b"".join(assembly.pieces)
-                assembly.pieces.clear()
-            assembly.receiver.content(content)
-        return True
-
-    def _tell(self, assembly: _Assembly, number: int, method: int, frame: bytes) -> None:
-        """Tell a hot channel of what concerns its life."""
-        if method == frames.CHANNEL_CLOSE:
-            closing = pamqp_frame.unmarshal(frame)[2]
-            assert isinstance(closing, commands.Channel.Close)
-            del self._hot[number]
-            assembly.receiver.closed(closing.reply_code or 0, closing.reply_text)
-        elif method == frames.CHANNEL_CLOSE_OK:
-            del self._hot[number]
-            assembly.receiver.closed(0, "")
-        elif method == frames.CANCEL:
-            assembly.receiver.cancelled()
 
     def _end_turn(self) -> None:
         self._scheduled = False
