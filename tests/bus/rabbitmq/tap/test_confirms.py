@@ -74,3 +74,18 @@ async def test_each_deadline_is_kept_by_one_timer(later_first: bool) -> None:
     confirms.confirm(names.index("never") + 1, multiple=False, stored=True)
     assert futures["never"].result() is STORED
     confirms.end()
+
+
+async def test_publishes_in_a_hurry_put_off_nobodys_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    began = now = loop.time()
+    monkeypatch.setattr(loop, "time", lambda: now)
+    confirms = Confirms(loop)
+    first = confirms.expect("first", within=0.0)
+    while not first.done() and now < began + 1.0:
+        confirms.expect("hurried", within=0.0)
+        now += 0.01
+        await asyncio.sleep(0)
+    assert now < began + 0.1
+    assert await first is SILENT
+    confirms.end()
