@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -211,6 +211,24 @@ async def test_a_channels_end_is_told_to_both_sides_and_ends_the_tapping() -> No
     cold = await tapped.feed([closing, *delivery, cancelled])
     assert cold == b"".join([closing, *delivery, cancelled])
     assert tapped.events == [("closed", 404, "NOT_FOUND"), ("cancelled",)]
+
+
+async def test_another_loops_socket_needs_no_more_than_the_methods() -> None:
+    """As uvloop's, which is no `asyncio.Transport` by its type."""
+
+    class Foreign:
+        def __init__(self) -> None:
+            self.socket = Socket()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.socket, name)
+
+    foreign = Foreign()
+    loop = asyncio.get_running_loop()
+    stream = Stream(asyncio.StreamReader(loop=loop), loop)
+    stream.connection_made(cast("asyncio.Transport", foreign))
+    stream.write([b"written"], 7, at_once=True)
+    assert foreign.socket.written == [b"written"]
 
 
 async def test_what_is_no_amqp_is_left_to_the_library() -> None:

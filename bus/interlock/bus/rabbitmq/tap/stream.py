@@ -11,6 +11,7 @@ __all__ = ["Stream", "TapWriter"]
 
 import asyncio
 from collections.abc import Iterable
+from typing import cast
 
 from pamqp import commands
 from pamqp import frame as pamqp_frame
@@ -107,9 +108,9 @@ class Stream(asyncio.StreamReaderProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.BaseProtocol`."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(high=_HIGH_WATER)
+        socket = cast("asyncio.Transport", transport)  # uvloop's has its methods, and is no instance of it
+        self._transport = socket
+        socket.set_write_buffer_limits(high=_HIGH_WATER)
         super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
