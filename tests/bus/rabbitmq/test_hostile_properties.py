@@ -54,6 +54,7 @@ HEADERS = {
     "a header from after the last year": header(frames.HEADERS, table_of(b"x", b"T\x7f" + b"\xff" * 7)),
     "a header whose name is no text": header(frames.HEADERS, table_of(NO_UTF8, b"t\x01")),
     "a table in tables without end": header(frames.HEADERS, table_of(b"x", deep_table())),
+    "flags that go on without any more": header(0b11),
     "two counts of attempts": header(frames.HEADERS, forged_counts()),
 }
 

@@ -106,3 +106,11 @@ def test_what_can_be_decoded_is_handed_on_as_it_is() -> None:
 def test_a_text_never_grows(size: int) -> None:
     written = struct.pack(">HHQH", 60, 0, 0, frames.CONTENT_TYPE) + entry(b"\xff" * size, b"")
     assert decoded(mended(written)).content_type == "?" * size
+
+
+@pytest.mark.parametrize("more", [0b01, 0b10, 0b11])
+def test_flags_that_go_on_without_any_more_are_left_out(more: int) -> None:
+    flags = frames.CONTENT_TYPE | frames.USER_ID
+    written = struct.pack(">HHQH", 60, 0, 7, flags | more) + entry(b"text", b"") + entry(b"alpha-agent", b"")
+    found = decoded(mended(written))
+    assert (found.content_type, found.user_id) == ("text", "alpha-agent")

@@ -24,6 +24,10 @@ _PROPERTIES_AT = 14
 _UNREADABLE = (ValueError, OverflowError, OSError, RecursionError)
 """What pamqp raises for values; UnicodeDecodeError is a ValueError, `fromtimestamp` raises the next two."""
 
+_KNOWN_FLAGS = 0xFFFC
+_MORE_FLAGS = 1
+"""Says that more flags follow: pamqp 4 raises where there are none, and pamqp 3 looks for them for ever."""
+
 _BEFORE_MESSAGE_ID = (frames.CORRELATION_ID, frames.REPLY_TO, frames.EXPIRATION, frames.MESSAGE_ID)
 _AFTER_TIMESTAMP = (frames.TYPE, frames.USER_ID, frames.APP_ID, frames.CLUSTER_ID)
 
@@ -37,6 +41,8 @@ def mended(content_header: bytes) -> bytes:
 
 
 def _is_readable(content_header: bytes) -> bool:
+    if content_header[_FLAGS_AT + 1] & _MORE_FLAGS:
+        return False
     try:
         header.ContentHeader().unmarshal(content_header)
     except _UNREADABLE:
@@ -71,7 +77,7 @@ def _mend(data: bytes) -> bytes:
         at += 8
         flags &= ~frames.TIMESTAMP
     texts(*_AFTER_TIMESTAMP)
-    return data[:_FLAGS_AT] + _FLAGS.pack(flags) + b"".join(kept)
+    return data[:_FLAGS_AT] + _FLAGS.pack(flags & _KNOWN_FLAGS) + b"".join(kept)
 
 
 def _text(data: bytes) -> bytes:
