@@ -41,6 +41,11 @@ class TcpProxy:
             proxy.reset()
             await server.wait_closed()
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._writers) // 2
+
     def reset(self) -> None:
         """Break every connection with a TCP reset."""
         for writer in tuple(self._writers):

@@ -89,9 +89,18 @@ class Channel(Protocol):
 
 
 async def close_channel(channel: AbstractChannel) -> None:
-    """Close aio-pika's channel within a bound; one that is lost is closed already."""
+    """Close aio-pika's channel, and wait for that within a bound; one that is lost is closed already.
+
+    It goes on when the wait is cancelled or over: aiormq would write it once more, and the broker then closes the
+    connection.
+    """
+    closing = asyncio.create_task(_close(channel))
+    with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
+        await asyncio.shield(closing)
+
+
+async def _close(channel: AbstractChannel) -> None:
     with (
-        anyio.move_on_after(CLOSE_TIMEOUT, shield=True),
         suppress(aiormq.exceptions.AMQPError, aiormq.exceptions.ChannelInvalidStateError, OSError),
         told_of_losses(),
     ):

@@ -28,6 +28,7 @@ from interlock.bus.errors import BrokerUnavailableError, LoginRefusedError
 from interlock.bus.rabbitmq.channel import Channel
 from interlock.bus.rabbitmq.diagnosis import diagnosis
 from interlock.bus.rabbitmq.loss import told_of_losses
+from interlock.bus.rabbitmq.opening import Openings
 from interlock.bus.rabbitmq.stock import StockChannel
 from interlock.bus.rabbitmq.tap.channel import TapChannel
 from interlock.bus.rabbitmq.tap.factory import TapFactory
@@ -69,6 +70,7 @@ class Connection:
         self._next = zlib.crc32(identity.encode()) % len(urls)
         self._live: AbstractConnection | None = None
         self._tap: TapFactory | None = None
+        self._openings = Openings()
         self._lock = anyio.Lock()
         self._last_error: Exception | None = None
         self._closed = False
@@ -105,10 +107,8 @@ class Connection:
         with anyio.move_on_after(timeout):
             while True:
                 connection = await self._connected()
-                channel = connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
                 try:
-                    with told_of_losses():
-                        await channel.initialize()
+                    channel = await self._openings.open(connection, confirms=confirms)
                 except (*_FAILURES, aiormq.exceptions.ChannelInvalidStateError, RuntimeError) as error:
                     if type(error) is RuntimeError and not str(error).endswith(" closed"):
                         raise  # else aiormq's word for a connection that has ended since we looked
@@ -147,12 +147,14 @@ class Connection:
         self._closed = True
         with anyio.CancelScope(shield=True):
             await self._discard()
+            await self._openings.ended()
 
     async def _connected(self) -> AbstractConnection:
         async with self._lock:
             pause = _FIRST_PAUSE
             while True:
                 if self._closed:
+                    await self._discard()  # what was on its way when it was closed
                     raise UsageError(f"{self._identity}'s transport is closed; connect again")
                 if self._live is not None and self.is_connected:
                     return self._live

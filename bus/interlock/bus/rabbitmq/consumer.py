@@ -22,6 +22,7 @@ from interlock.bus.errors import BrokerUnavailableError, NotPermittedError
 from interlock.bus.rabbitmq.channel import CLOSE_TIMEOUT, Channel, ChannelDelivery
 from interlock.bus.rabbitmq.connection import Connection
 from interlock.bus.rabbitmq.loss import told_of_losses
+from interlock.protocol.errors import UsageError
 
 Source = Callable[[AbstractChannel], Awaitable[str]]
 """Makes sure that the queue exists, on a fresh channel, and returns its name; runs again after every reconnection."""
@@ -89,10 +90,12 @@ class Consumer:
         self._closed = True
         self._tell()
         channel = self._channel
-        with anyio.move_on_after(CLOSE_TIMEOUT, shield=True), suppress(*_LOST), told_of_losses():
-            if channel is not None:
-                await channel.cancel()
-        await self._leave()
+        try:
+            with anyio.move_on_after(CLOSE_TIMEOUT, shield=True), suppress(*_LOST), told_of_losses():
+                if channel is not None:
+                    await channel.cancel()
+        finally:  # also when cancelled once more: what was delivered would wait here for nobody
+            await self._leave()
 
     @property
     def is_subscribed(self) -> bool:
@@ -115,6 +118,11 @@ class Consumer:
             await self._subscribe()
         except BrokerUnavailableError:
             await self._clock.sleep(_PAUSE)
+        except UsageError:
+            if not self._closed:
+                raise  # else the transport was closed while it had no connection
+        if self._closed:
+            await self._leave()
 
     async def _subscribe(self) -> None:
         await self._leave()
