@@ -11,9 +11,13 @@ import pytest
 
 from bus.harness import DEADLINE, eventually, outgoing, take
 from bus.rabbitmq.bordering import Border, outcomes
+from bus.rabbitmq.test_borders_alarms import starved
 from bus.tcp_proxy import TcpProxy
 from interlock.bus.clock import SystemClock
+from interlock.bus.errors import UnconfirmedError
+from interlock.bus.rabbitmq import RabbitTransport
 from interlock.bus.rabbitmq.connection import Connection
+from interlock.protocol.errors import UsageError
 
 pytestmark = pytest.mark.rabbitmq
 
@@ -112,3 +116,29 @@ async def test_a_transport_that_is_closed_without_a_connection_ends_its_consumer
             return proxy.connections
 
         await eventually(connections, lambda count: count == 0)
+
+
+@pytest.mark.slow
+async def test_a_transport_that_is_closed_under_an_alarm_leaves_nobody_waiting(border: Border) -> None:
+    await border.declare("beta-agent")
+    alpha = await border.over("alpha-agent")
+    await alpha.publish(outgoing(b"before"))
+    told: list[object] = []
+
+    async def publish() -> None:
+        told.extend(await outcomes(alpha, [outgoing(bytes(100_000)) for _ in range(300)], timeout=600.0))
+
+    async with starved(border):
+        with anyio.fail_after(4 * DEADLINE):
+            async with anyio.create_task_group() as group:
+                group.start_soon(publish)
+                await _until_sockets_are_full(alpha)
+                await alpha.aclose()
+    assert len(told) == 300
+    # Those that had found no room were not sent.
+    assert {type(each) for each in told} <= {UnconfirmedError, UsageError}
+
+
+async def _until_sockets_are_full(transport: RabbitTransport) -> None:
+    with suppress(TimeoutError), anyio.fail_after(1.0):
+        await transport.publish(outgoing(bytes(100_000)), timeout=600.0)

@@ -207,8 +207,13 @@ class Connection:
 
     async def _discard(self) -> None:
         live, self._live = self._live, None
+        tap = self._tap
         if live is not None:
-            await _close(live)
+            try:
+                await _close(live)
+            finally:
+                if tap is not None and tap.stream is not None:
+                    tap.stream.abort()
 
 
 async def _close(connection: AbstractConnection) -> None:

@@ -106,6 +106,14 @@ class Stream(asyncio.StreamReaderProtocol):
             if transport is not None and not self._is_lost and not transport.is_closing():
                 transport.write(b"".join(out))
 
+    def abort(self) -> None:
+        """Let go of the socket, if it is still there, with what nobody takes from it.
+
+        A closed socket stays until its bytes are taken: under an alarm, or by a broker that froze, they never are.
+        """
+        if self._transport is not None and not self._is_lost:
+            self._transport.abort()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.BaseProtocol`."""
         socket = cast("asyncio.Transport", transport)  # uvloop's has its methods, and is no instance of it
