@@ -130,6 +130,23 @@ async def test_one_replica_publishes_until_it_falls_silent(
     assert await leader.next_due() is None
 
 
+async def test_who_leaves_in_good_order_leaves_the_outbox_to_another_at_once(
+    postgres_harness: PostgresHarness, clock: VirtualClock
+) -> None:
+    leader, other = await postgres_harness.open(clock), await postgres_harness.open(clock)
+    await leader.commit(Commit(outgoing=(outgoing("o1"),)))
+    assert len(await leader.unsent(limit=9)) == 1
+    assert await other.unsent(limit=9) == ()
+    news = other.changes()
+    with anyio.fail_after(DEADLINE):
+        await anext(news)
+        await leader.aclose()
+        await anext(news)
+    assert [message.message_id for message in await other.unsent(limit=9)] == ["o1"]
+    await news.aclose()
+    await other.aclose()
+
+
 async def test_a_timer_fires_once_whoever_looks(
     replicas: tuple[PostgresStore, PostgresStore], clock: VirtualClock
 ) -> None:

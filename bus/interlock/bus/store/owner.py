@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["LEADERSHIP", "belong", "leads", "led_until", "take_over"]
+__all__ = ["LEADERSHIP", "belong", "leads", "led_until", "resign", "take_over"]
 
 from interlock.bus.store import inbox
 from interlock.bus.store.database import Connection
@@ -56,3 +56,8 @@ def led_until(connection: Connection, *, replica: str) -> int | None:
         (replica,),
     ).fetchone()
     return None if row is None else row["led_until"]
+
+
+def resign(connection: Connection, *, replica: str) -> None:
+    """Let another replica publish at once, if this one did."""
+    connection.execute("UPDATE owner SET leader = NULL, led_until = NULL WHERE leader = ?", (replica,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["PostgresStore", "migrate_schema"]
 
+import contextlib
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Self
@@ -48,6 +49,7 @@ class PostgresStore(SqlStore):
         """Take over what `open` has prepared."""
         super().__init__(writer, agent=agent, replica=replica, epoch=epoch, clock=clock)
         self._address = address
+        self._announcer = replica
 
     def __repr__(self) -> str:
         return f"PostgresStore({self._address}, replica={self._replica!r})"
@@ -113,10 +115,16 @@ class PostgresStore(SqlStore):
             part=lambda now: Part(together.mark_sent, together.Sending(message_ids, now)),
         )
 
+    async def aclose(self) -> None:
+        """Write what is queued, leave the outbox to another replica, and end the session."""
+        with contextlib.suppress(StoreUnavailableError):  # it is away: the others wait until this one has been silent
+            await self._run(lambda db, _: owner.resign(db, replica=self._announcer), news=True)
+        await super().aclose()
+
     async def changes(self) -> AsyncGenerator[None]:
         """Tell of what other replicas have committed, and of a connection that is there again."""
         while True:
-            news = _News(self._replica)
+            news = _News(self._announcer)
             try:
                 session = await self._address.connect()
             except StoreUnavailableError as error:
@@ -139,7 +147,7 @@ class PostgresStore(SqlStore):
 class _News:
     """What the listening session has heard since it was last asked."""
 
-    def __init__(self, replica: str | None) -> None:
+    def __init__(self, replica: str) -> None:
         self._replica = replica
         self._event = anyio.Event()
         self._is_lost = False
