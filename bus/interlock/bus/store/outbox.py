@@ -11,6 +11,7 @@ from interlock.bus.store.database import Connection, Row
 from interlock.bus.store.moments import from_micros, to_micros
 from interlock.bus.store.records import OutboxMessage
 
+# Why some conditions are written in an unusual way: see the inbox. "Has not ended" is what "is unsent" means.
 # A message that waits holds back the later ones of its conversation to the same receiver, and nobody else.
 _UNSENT = """
 SELECT * FROM outbox AS candidate
@@ -18,7 +19,8 @@ WHERE state = 'unsent' AND (not_before IS NULL OR not_before <= ?1)
     AND NOT EXISTS (
         SELECT 1 FROM outbox AS waiting
         WHERE waiting.state = 'unsent' AND waiting.not_before > ?1 AND waiting.seq < candidate.seq
-            AND waiting.conversation_id = candidate.conversation_id AND waiting.receiver = candidate.receiver)
+            AND waiting.conversation_id = candidate.conversation_id AND waiting.receiver = candidate.receiver
+        LIMIT 1 OFFSET 0)
 ORDER BY seq LIMIT ?2
 """
 
@@ -65,7 +67,7 @@ def unsent(connection: Connection, *, limit: int, now: int) -> tuple[OutboxMessa
 def mark_sent(connection: Connection, message_ids: Iterable[str], *, now: int) -> None:
     """Record confirms; an id that is not waiting is ignored."""
     connection.executemany(
-        "UPDATE outbox SET state = 'sent', ended_at = ? WHERE message_id = ? AND state = 'unsent'",
+        "UPDATE outbox SET state = 'sent', ended_at = ? WHERE message_id = ? AND ended_at IS NULL",
         [(now, message_id) for message_id in message_ids],
     )
 
@@ -74,7 +76,7 @@ def postpone(connection: Connection, *, message_id: str, not_before: int, error:
     """Let a message wait until a moment."""
     connection.execute(
         "UPDATE outbox SET attempts = attempts + 1, not_before = ?, error = ? "
-        "WHERE message_id = ? AND state = 'unsent'",
+        "WHERE message_id = ? AND ended_at IS NULL",
         (not_before, error, message_id),
     )
 
@@ -83,7 +85,7 @@ def abandon(connection: Connection, *, message_id: str, error: str, now: int) ->
     """Give a message up; returns it, or None when it does not wait."""
     row = connection.execute(
         "UPDATE outbox SET state = 'abandoned', attempts = attempts + 1, error = ?, ended_at = ? "
-        "WHERE message_id = ? AND state = 'unsent' RETURNING *",
+        "WHERE message_id = ? AND ended_at IS NULL RETURNING *",
         (error, now, message_id),
     ).fetchone()
     return None if row is None else _message(row)

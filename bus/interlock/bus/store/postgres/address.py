@@ -13,6 +13,10 @@ import asyncpg
 from interlock.bus.store.database import StoreUnavailableError
 from interlock.protocol.errors import InterlockError, UsageError
 
+_BY_INDEX = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
+"""A writer's statements look rows up, however small a table was when its statistics were gathered. None of them is worth
+compiling, which takes the server seconds where a plan cannot avoid what is off."""
+
 
 @dataclass(frozen=True, slots=True)
 class PostgresAddress:
@@ -63,6 +67,7 @@ class PostgresAddress:
                     "idle_in_transaction_session_timeout": "10s",
                     "statement_timeout": "15s",
                     "default_transaction_read_only": "on" if read_only else "off",
+                    **({} if read_only else _BY_INDEX),
                 },
             )
         except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
