@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Makes the virtual environment: exactly the locked packages, each checked by its hash, and Interlock itself editable.
-# Usage: deploy/make-venv.sh FOLDER; the environment variable PYTHON names an interpreter to prefer.
+# Usage: deploy/make-venv.sh FOLDER [LOCK…], where each further LOCK adds packages of its own; the environment variable
+# PYTHON names an interpreter to prefer.
 set -euo pipefail
 folder=$1
+shift
 cd "$(dirname "$0")/.."
 
 new_enough() {
@@ -31,5 +33,7 @@ if ! new_enough "$folder/bin/python" || ! "$folder/bin/python" -m pip --version 
 fi
 echo "Python: installing the locked packages into $folder"
 pip=("$folder/bin/python" -m pip --disable-pip-version-check --quiet install)
-"${pip[@]}" --require-hashes --no-deps --requirement requirements.lock
+for lock in requirements.lock "$@"; do
+  "${pip[@]}" --require-hashes --no-deps --requirement "$lock"
+done
 "${pip[@]}" --no-build-isolation --no-deps --editable .
