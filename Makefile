@@ -5,6 +5,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+BENCH := build/bench/venv
 CODE := agents bus protocol tests deploy
 
 help: ## Say what there is
@@ -46,12 +47,16 @@ format: $(INSTALLED) ## Format the code and repair what the linter can
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
-bench: $(INSTALLED) ## Measure the bus beside raw aio-pika and FastStream
-	$(BIN)/python tests/benchmarks/bus.py $(ARGS)
+bench: setup $(BENCH)/.installed ## Measure Interlock beside its peers, in a quarter of an hour (ARGS="--quick", "--only PART", "--resume")
+	PYTHONPATH=tests $(BENCH)/bin/python -m benchmarks.suite $(ARGS)
 
 faults: setup ## Kill agents and the broker at work, 30 times, and look for losses and doubles (ARGS="--seed 7")
 	$(BIN)/python tests/faults/kill_agents.py --kills 30 $(ARGS)
 
 $(INSTALLED): requirements.lock pyproject.toml deploy/make-venv.sh
 	@deploy/make-venv.sh $(VENV)
+	@touch $@
+
+$(BENCH)/.installed: requirements.lock tests/benchmarks/requirements.lock pyproject.toml deploy/make-venv.sh
+	@deploy/make-venv.sh $(BENCH) tests/benchmarks/requirements.lock
 	@touch $@

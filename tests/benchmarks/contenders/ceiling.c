@@ -15,22 +15,22 @@ static double now(clockid_t clock) {
   return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-/* The most memory held since the program began, in MiB. */
-static long peak(void) {
-  char line[256];
-  long found = 0;
-  FILE *status = fopen("/proc/self/status", "r");
-  while (status && fgets(line, sizeof line, status))
-    if (sscanf(line, "VmHWM: %ld", &found) == 1) break;
-  if (status) fclose(status);
-  return found / 1024;
-}
-
 static void check(int ok, const char *what) {
   if (!ok) {
     fprintf(stderr, "%s failed\n", what);
     exit(1);
   }
+}
+
+/* MiB that this program had at most; getrusage would count its parent before exec as well. */
+static double peak(void) {
+  char line[256];
+  long kib = 0;
+  FILE *status = fopen("/proc/self/status", "r");
+  while (status && fgets(line, sizeof line, status) && sscanf(line, "VmHWM: %ld kB", &kib) != 1)
+    ;
+  if (status) fclose(status);
+  return kib / 1024.0;
 }
 
 static void publish(amqp_connection_state_t connection, const char *queue, long count, long window, long size) {
@@ -97,8 +97,9 @@ int main(int argc, char **argv) {
     publish(connection, argv[7], count, atol(argv[9]), atol(argv[10]));
   else
     consume(connection, argv[7], count);
-  printf("{\"rate\": %f, \"cpu\": %f, \"memory\": %ld}\n", count / (now(CLOCK_MONOTONIC) - began),
-         (now(CLOCK_PROCESS_CPUTIME_ID) - cpu) / count * 1e6, peak());
+  double ended = now(CLOCK_MONOTONIC), spent = now(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+  printf("{\"rate\": %f, \"cpu\": %f, \"memory\": %f}\n", count / (ended - began), spent / count * 1e6,
+         peak());
   amqp_channel_close(connection, 1, AMQP_REPLY_SUCCESS);
   amqp_connection_close(connection, AMQP_REPLY_SUCCESS);
   amqp_destroy_connection(connection);

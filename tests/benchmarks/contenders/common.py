@@ -2,54 +2,132 @@
 
 from __future__ import annotations
 
-__all__ = ["BODY", "EVENT", "MESSAGE", "PREFETCH", "QUEUE", "Event", "Measurement", "count_down", "in_tasks", "run"]
+__all__ = [
+    "ANSWER",
+    "BODY",
+    "CATALOGUE",
+    "EVENT",
+    "MESSAGE",
+    "OTHER_URL",
+    "PREFETCH",
+    "QUEUE",
+    "READY",
+    "RECEIVER",
+    "Event",
+    "Latencies",
+    "Measurement",
+    "at_pace",
+    "count_down",
+    "in_tasks",
+    "run",
+    "warm_up",
+]
 
 import argparse
 import asyncio
 import inspect
 import json
+import os
+import re
+import statistics
 import sys
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeAlias
+from typing import Annotated, Any, TypeAlias
 
+from pydantic import Field
+
+from interlock.protocol.catalogue import CATALOGUE as OWN_CATALOGUE
 from interlock.protocol.codec import encode
 from interlock.protocol.envelope import Envelope
-from interlock.protocol.messages.handoff import InfrastructureReady
+from interlock.protocol.message import ANY, Message, Route
+from interlock.protocol.message import Event as EventMessage
+from interlock.protocol.messages.handoff import InfrastructureAcknowledged, InfrastructureReady
 
-QUEUE = "bench"
+
+class Parcel(EventMessage, type="parcel", route=Route.of(ANY, ANY)):
+    """A message of any size, from anybody to anybody."""
+
+    text: Annotated[str, Field(max_length=1_000_000)]
+
+
+CATALOGUE = OWN_CATALOGUE.with_messages(Parcel)
+QUEUE = os.environ.get("BENCH_QUEUE", "bench")
+RECEIVER = os.environ.get("BENCH_RECEIVER", "backend-agent")
+OTHER_URL = os.environ.get("BENCH_OTHER_URL", "")
+"""Where the receiving side of a scene with both sides connects."""
 PREFETCH = 100
+READY = "ready"
+"""What a process says that waits for others before it begins."""
+_SIZE = int(os.environ.get("BENCH_BODY", "0"))
 _FIXTURE = Path(__file__).parents[2] / "fixtures" / "messages" / "infrastructure_ready.json"
-MESSAGE = InfrastructureReady.model_validate_json(json.dumps(json.loads(_FIXTURE.read_bytes())["payload"]))
+EXAMPLE = InfrastructureReady.model_validate_json(json.dumps(json.loads(_FIXTURE.read_bytes())["payload"]))
 """The specification's own example."""
-Event = Envelope[InfrastructureReady]
+ANSWER = InfrastructureAcknowledged(accepted=True, config_version="42", pool_size=20)
+MESSAGE: Any = Parcel(text="x" * _SIZE) if _SIZE else EXAMPLE
+Event: Any = Envelope[Parcel] if _SIZE else Envelope[InfrastructureReady]
 """A pydantic model like any other: those who bring no messages of their own send and validate this one."""
-EVENT = Event.wrap(MESSAGE, sender="devops-agent", receiver="backend-agent", sent_at=datetime.now(UTC))
+EVENT: Envelope[Message] = Event.wrap(MESSAGE, sender="devops-agent", receiver=RECEIVER, sent_at=datetime.now(UTC))
 BODY = encode(EVENT)
 
 
 class Measurement:
-    """Counts what was done, from its making until `finish`."""
+    """Counts what was done, from its making until `finish`; where several processes are measured, all begin at once."""
 
     def __init__(self, count: int) -> None:
         self._count = count
+        if os.environ.get("BENCH_TOGETHER"):
+            sys.stdout.write(f"{READY}\n")
+            sys.stdout.flush()
+            sys.stdin.readline()
         self._cpu = time.process_time()
         self._began = time.perf_counter()
 
     def finish(self, **more: float) -> None:
-        """Print messages per second, microseconds of CPU per message, and MiB of memory, as one line of JSON."""
-        seconds, cpu = time.perf_counter() - self._began, time.process_time() - self._cpu
-        found = {"rate": self._count / seconds, "cpu": cpu / self._count * 1e6, "memory": _peak(), **more}
+        """Print messages per second, microseconds of CPU per message, and MiB of memory, as one line of JSON.
+
+        `began` and `ended` are seconds of a clock that all processes of the machine share.
+        """
+        ended, cpu = time.perf_counter(), time.process_time() - self._cpu
+        found = {
+            "rate": self._count / (ended - self._began),
+            "cpu": cpu / self._count * 1e6,
+            "memory": _peak(),
+            "began": self._began,
+            "ended": ended,
+            **more,
+        }
         sys.stdout.write(json.dumps(found) + "\n")
         sys.stdout.flush()
 
 
 def _peak() -> float:
-    """Return the most memory held since the process began, in MiB; what `getrusage` says includes its parent's."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    """Return the MiB of memory that this program had at most; getrusage would count its parent before exec as well."""
+    return int(re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[0]) / 1024
+
+
+class Latencies:
+    """Times messages that arrive in the order in which they were sent; the first tenth warms up."""
+
+    def __init__(self) -> None:
+        self._sent: deque[float] = deque()
+        self._milliseconds: list[float] = []
+
+    def sent(self) -> None:
+        """Note that a message is about to be sent."""
+        self._sent.append(time.perf_counter())
+
+    def arrived(self) -> None:
+        """Note that the oldest message under way was handled."""
+        self._milliseconds.append((time.perf_counter() - self._sent.popleft()) * 1000)
+
+    def figures(self) -> dict[str, float]:
+        """Return half, and ninety-nine hundredths, of the messages' milliseconds."""
+        measured = self._milliseconds[len(self._milliseconds) // 10 :]
+        return {"p50": statistics.median(measured), "p99": statistics.quantiles(measured, n=100)[98]}
 
 
 def count_down(count: int, done: Callable[[], None]) -> Callable[[], None]:
@@ -84,6 +162,11 @@ async def _awaited(played: Awaitable[None]) -> None:
     await played
 
 
+def warm_up(count: int) -> int:
+    """Return how many of the messages are published before time is taken; all of them wait in the queue afterwards."""
+    return min(count // 4, 500)
+
+
 async def in_tasks(publish: Callable[[], Awaitable[object]], count: int, tasks: int) -> None:
     """Publish this often, from so many tasks at a time."""
 
@@ -94,3 +177,17 @@ async def in_tasks(publish: Callable[[], Awaitable[object]], count: int, tasks: 
     async with asyncio.TaskGroup() as group:
         for number in range(tasks):
             group.create_task(some(count // tasks + (number < count % tasks)))
+
+
+async def at_pace(publish: Callable[[], Awaitable[object]], count: int, per_second: int) -> None:
+    """Start so many publishes a second, whether earlier ones are confirmed or not."""
+
+    async def one() -> None:
+        await publish()
+
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    async with asyncio.TaskGroup() as group:
+        for number in range(count):
+            await asyncio.sleep(max(0.0, began + number / per_second - loop.time()))
+            group.create_task(one())
