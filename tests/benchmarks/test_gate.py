@@ -1,0 +1,178 @@
+"""The gate: the fast path stays fast, by ratios of CPU time, memory and commits within one run.
+
+A busy machine changes little of them, and the margins are wide. Beside each limit stands a test in which the mistake
+that it is to find is made, and the gate is shut. Figures to be quoted come from `make bench`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import timeit
+import tracemalloc
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from benchmarks import memory, store
+from benchmarks.contenders.common import BODY, CATALOGUE, EVENT, Event, Parcel
+from benchmarks.rounds import Case, Figures, Results, interleave, ratio
+from benchmarks.stage import AIORMQ, INTERLOCK, RAW, Contender, Stage, contenders, stage
+from interlock.bus.private_broker import find_server
+from interlock.protocol.codec import decode, encode
+from interlock.protocol.envelope import Envelope
+
+LEAST = {"publish, 500 in flight": 2.5, "consume": 2.5}
+"""How many times our client's CPU time raw aio-pika's takes, per message."""
+MEMORY_BUS = 15.0
+"""How many times as many messages as FastStream's TestRabbitBroker, per second of CPU."""
+COMMITS = 0.5
+"""Commits for each message that is received, claimed, finished and sent, sixteen in flight."""
+READING = 2.9
+"""How many times pydantic's validation decoding takes, which looks at the limits first, and then validates once."""
+WRITING = 1.6
+"""How many times pydantic's dump an envelope's encoding takes."""
+COPIES_OUT, COPIES_IN = 1.5, 2.5
+"""How many times its size a large message has in memory at once: when it is written, the body; when it is read, the
+text in which limits are looked for, and then what was found in it."""
+COUNT, ROUNDS, TURNS = 1_500, 3, 200
+
+
+def _turn(own: Stage, contender: Contender) -> Iterator[tuple[str, Figures]]:
+    yield "publish, 500 in flight", own.play(contender, "publish", COUNT, 500)
+    yield "consume", own.play(contender, "consume", COUNT, 1)
+
+
+async def _measured() -> Results:
+    async with stage() as own:
+        cases = [Case(each.name, partial(_turn, own, each)) for each in contenders((INTERLOCK, AIORMQ, RAW))]
+        return await asyncio.to_thread(interleave, cases, rounds=ROUNDS)
+
+
+def too_dear(results: Results, contender: str) -> list[str]:
+    """Return the works for which the contender's client takes too much CPU."""
+    return [
+        f"{work}: {gain:.1f} times less CPU than {RAW}, not {LEAST[work]}"
+        for work, by_name in results.items()
+        if (gain := ratio(by_name[RAW], by_name[contender], "cpu")) < LEAST[work]
+    ]
+
+
+@pytest.fixture(scope="module")
+def results() -> Results:
+    return asyncio.run(_measured())
+
+
+needs_rabbitmq = pytest.mark.skipif(find_server() is None, reason="no rabbitmq-server is installed")
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.slow
+@needs_rabbitmq
+def test_the_bus_takes_a_fraction_of_the_cpu_that_raw_aio_pika_takes(results: Results) -> None:
+    assert results.keys() == LEAST.keys()
+    assert too_dear(results, INTERLOCK) == []
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.slow
+@needs_rabbitmq
+def test_the_gate_is_shut_for_the_bus_over_the_stock_client(results: Results) -> None:
+    assert len(too_dear(results, AIORMQ)) == len(LEAST)
+
+
+def cost(one: Callable[[], object], other: Callable[[], object]) -> float:
+    """Return how many times as long the one takes; each has many short turns beside the other, the fastest counts."""
+    taken: tuple[list[float], list[float]] = ([], [])
+    for _ in range(60):
+        for work, times in zip((one, other), taken, strict=True):
+            times.append(timeit.timeit(work, number=TURNS))
+    return min(taken[0]) / min(taken[1])
+
+
+def validate() -> object:
+    """Do once what nobody who is handed a typed message can leave out."""
+    return Event.model_validate_json(BODY)
+
+
+def dump() -> object:
+    """Do once what nobody who sends a typed message can leave out."""
+    return EVENT.model_dump_json(by_alias=True, exclude_none=True)
+
+
+def read_message() -> object:
+    """Do what is done to a body before a handler sees it."""
+    return decode(BODY)
+
+
+def write_message() -> object:
+    """Do what is done to an envelope before the transport gets it."""
+    return encode(EVENT)
+
+
+def test_a_message_is_validated_once() -> None:
+    assert cost(read_message, validate) < READING
+
+
+def test_the_gate_is_shut_for_a_second_validation() -> None:
+    assert cost(lambda: (read_message(), validate()), validate) > READING
+
+
+def test_a_message_is_written_once() -> None:
+    assert cost(write_message, dump) < WRITING
+
+
+def test_the_gate_is_shut_for_a_second_dump() -> None:
+    assert cost(lambda: (write_message(), dump()), dump) > WRITING
+
+
+def in_memory(work: Callable[[], object]) -> float:
+    """Return the most bytes that were allocated at once, and are known to Python, as a multiple of the large text's."""
+    work()
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1] / TEXT
+    finally:
+        tracemalloc.stop()
+
+
+TEXT = 200_000
+LARGE = Envelope[Parcel].wrap(
+    Parcel(text="x" * TEXT), sender="devops-agent", receiver="backend-agent", sent_at=datetime.now(UTC)
+)
+LARGE_BODY = encode(LARGE)
+
+
+def test_a_large_message_is_not_copied() -> None:
+    assert in_memory(lambda: encode(LARGE)) < COPIES_OUT
+    assert in_memory(lambda: decode(LARGE_BODY, catalogue=CATALOGUE)) < COPIES_IN
+
+
+def test_the_gate_is_shut_for_a_second_copy() -> None:
+    def copied() -> bytes:
+        return bytes(memoryview(LARGE_BODY))
+
+    assert in_memory(lambda: (encode(LARGE), copied())) > COPIES_OUT
+    assert in_memory(lambda: decode(copied(), catalogue=CATALOGUE)) > COPIES_IN
+
+
+async def test_the_memory_bus_leaves_faststreams_behind() -> None:
+    measured = await memory.measure(3)
+
+    assert statistics.median(ours / theirs for ours, theirs in measured) >= MEMORY_BUS
+
+
+async def test_sixteen_messages_in_flight_share_commits(tmp_path: Path) -> None:
+    _, commits = await store.measure(str(tmp_path / "{agent}.db"), 16, alone=False)
+
+    assert commits <= COMMITS
+
+
+async def test_the_gate_is_shut_for_a_commit_per_operation(tmp_path: Path) -> None:
+    _, commits = await store.measure(str(tmp_path / "{agent}.db"), 16, alone=True)
+
+    assert commits > COMMITS
