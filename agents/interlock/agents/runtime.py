@@ -20,6 +20,7 @@ from interlock.agents.runtime_settings import RuntimeSettings
 from interlock.agents.worker import Worker
 from interlock.bus.clock import Clock
 from interlock.bus.relay import Relay
+from interlock.bus.store.news import News
 from interlock.bus.store.port import Store
 from interlock.bus.telemetry import OFF, Telemetry
 from interlock.bus.transport import Delivery, Transport
@@ -163,10 +164,12 @@ class Runtime:
 
     async def _listen(self) -> None:
         """Look at once when another replica has written something."""
-        async for _ in self._store.changes():
-            self._worker.wake()
-            self._relay.wake()
-            self._rescheduled.set()
+        async for news in self._store.changes():
+            if News.WORK in news:
+                self._worker.wake()
+                self._rescheduled.set()
+            if news & (News.OUTGOING | News.VACANCY):
+                self._relay.wake()
 
     async def _sleep(self, seconds: float) -> None:
         """Return after a while, or as soon as something was written that may be due earlier."""

@@ -11,6 +11,7 @@ __all__ = ["Connection", "Cursor", "Database", "Row", "StoreUnavailableError"]
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
+from interlock.bus.store.news import News
 from interlock.protocol.errors import TransientError
 
 
@@ -85,8 +86,11 @@ class Database(Protocol):
         """Return whether an error says that the database cannot work, not that a statement is wrong for its data."""
         ...
 
-    def begin(self) -> None:
-        """Begin a transaction that no other writer of this store runs beside."""
+    def begin(self, *, alone: bool = True) -> None:
+        """Begin a transaction, `alone` for one that no other writer of this store runs beside.
+
+        The others run beside each other where the database can; what they write must then be nobody else's.
+        """
         ...
 
     def commit(self) -> None:
@@ -97,8 +101,8 @@ class Database(Protocol):
         """End it without a trace; a connection that is lost has done so already."""
         ...
 
-    def announce(self) -> None:
-        """Tell the store's other processes that something new was committed, if there can be any."""
+    def announce(self, news: News) -> None:
+        """Tell the store's other processes what was committed, if there can be any."""
         ...
 
     def close(self) -> None:

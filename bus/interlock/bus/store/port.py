@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from interlock.bus.store.news import News
 from interlock.bus.store.records import (
     ApprovalRow,
     AuditRow,
@@ -229,7 +230,7 @@ class Store(Protocol):
         """
         ...
 
-    def changes(self) -> AsyncGenerator[None]:
+    def changes(self) -> AsyncGenerator[News]:
         """Tell of what other processes may have written to the store; ends at once when no other can.
 
         A hint that may come late, for nothing or not at all: whoever waits looks by themselves from time to time.

@@ -12,6 +12,7 @@ from interlock.bus.clock import Clock
 from interlock.bus.store import approvals, audit, consequences, dead, effects, inbox, outbox, owner, timers, workflows
 from interlock.bus.store.database import Connection
 from interlock.bus.store.moments import from_micros, to_micros
+from interlock.bus.store.news import News
 from interlock.bus.store.records import (
     ApprovalRow,
     AuditEntry,
@@ -31,7 +32,7 @@ from interlock.bus.store.records import (
     WorkflowRow,
 )
 from interlock.bus.store.text import storable
-from interlock.bus.store.writer import Part, Writer, WriterStatistics
+from interlock.bus.store.writer import Manner, Part, Writer, WriterStatistics
 
 Result = TypeVar("Result")
 
@@ -64,12 +65,12 @@ class SqlStore:
 
     async def receive(self, message: InboxMessage) -> Receipt:
         """Take a message in."""
-        return await self._run(lambda db, _: inbox.receive(db, message), news=True)
+        return await self._run(lambda db, _: inbox.receive(db, message), news=News.ALL)
 
     async def take_in(self, messages: Sequence[InboxMessage], *, limit: int, lease: float) -> Taken:
         """Take messages in, and lease what is due. When cancelled, what was leased is as with `claim`."""
         return await self._run(
-            lambda db, now: inbox.take_in(db, messages, limit=limit, until=now + _micros(lease), now=now), news=True
+            lambda db, now: inbox.take_in(db, messages, limit=limit, until=now + _micros(lease), now=now), news=News.ALL
         )
 
     async def reject(self, body_hash: str, code: str, reason: str) -> None:
@@ -88,7 +89,7 @@ class SqlStore:
 
     async def cancellations(self, claims: Sequence[Claim]) -> tuple[InboxMessage, ...]:
         """Look for cancellations of what is leased."""
-        return await self._run(lambda db, _: inbox.cancellations(db, claims))
+        return await self._run(lambda db, _: inbox.cancellations(db, claims), manner="reading")
 
     async def finish(self, claim: Claim, commit: Commit) -> None:
         """End the message well, with what follows from it."""
@@ -97,18 +98,18 @@ class SqlStore:
             if inbox.finish(db, claim, now=now):
                 consequences.write(db, commit, now=now)
 
-        await self._run(finish, news=True)
+        await self._run(finish, news=News.ALL)
 
     async def retry(self, claim: Claim, *, not_before: datetime, error: str) -> None:
         """Give the message back for later."""
         due = to_micros(not_before)
         await self._run(
-            lambda db, now: inbox.retry(db, claim, not_before=due, error=storable(error), now=now), news=True
+            lambda db, now: inbox.retry(db, claim, not_before=due, error=storable(error), now=now), news=News.ALL
         )
 
     async def release(self, claim: Claim) -> None:
         """Give the message back."""
-        await self._run(lambda db, _: inbox.release(db, claim), news=True)
+        await self._run(lambda db, _: inbox.release(db, claim), news=News.ALL)
 
     async def bury(self, claim: Claim, *, error: str, commit: Commit | None = None) -> None:
         """Give the message up."""
@@ -117,11 +118,11 @@ class SqlStore:
             if inbox.bury(db, claim, error=storable(error), now=now) and commit is not None:
                 consequences.write(db, commit, now=now)
 
-        await self._run(bury, news=True)
+        await self._run(bury, news=News.ALL)
 
     async def commit(self, commit: Commit) -> None:
         """Write without a message."""
-        await self._run(lambda db, now: consequences.write(db, commit, now=now), news=True)
+        await self._run(lambda db, now: consequences.write(db, commit, now=now), news=News.ALL)
 
     async def dead(self, *, limit: int = 100, after: int = 0, settled: bool = False) -> tuple[DeadRow, ...]:
         """List the dead."""
@@ -133,7 +134,7 @@ class SqlStore:
 
     async def revive(self, seq: int, repair: Repair) -> None:
         """Give a dead message all its attempts again; its history stays."""
-        await self._run(lambda db, now: dead.revive(db, seq=seq, repair=repair, now=now), news=True)
+        await self._run(lambda db, now: dead.revive(db, seq=seq, repair=repair, now=now), news=News.ALL)
 
     async def drop(self, seq: int, repair: Repair) -> None:
         """Leave a dead message unhandled."""
@@ -142,7 +143,7 @@ class SqlStore:
     async def replace(self, seq: int, replacement: InboxMessage, repair: Repair) -> None:
         """Put a message in the place of a dead one."""
         await self._run(
-            lambda db, now: dead.replace(db, seq=seq, replacement=replacement, repair=repair, now=now), news=True
+            lambda db, now: dead.replace(db, seq=seq, replacement=replacement, repair=repair, now=now), news=News.ALL
         )
 
     async def rejections(self) -> tuple[RejectionRow, ...]:
@@ -152,13 +153,7 @@ class SqlStore:
     async def unsent(self, *, limit: int) -> tuple[OutboxMessage, ...]:
         """List what may be published."""
 
-        def unsent(db: Connection, now: int) -> tuple[OutboxMessage, ...]:
-            waiting = outbox.unsent(db, limit=limit, now=now)
-            if waiting and self._replica is not None and not owner.leads(db, replica=self._replica, now=now):
-                return ()  # another replica publishes them
-            return waiting
-
-        return await self._run(unsent)
+        return await self._run(lambda db, now: outbox.unsent(db, limit=limit, now=now), manner="reading")
 
     async def mark_sent(self, message_ids: Sequence[str]) -> None:
         """Record confirms; ids that do not wait are ignored."""
@@ -168,7 +163,8 @@ class SqlStore:
         """Let an outgoing message wait."""
         due = to_micros(not_before)
         await self._run(
-            lambda db, _: outbox.postpone(db, message_id=message_id, not_before=due, error=storable(error)), news=True
+            lambda db, _: outbox.postpone(db, message_id=message_id, not_before=due, error=storable(error)),
+            news=News.ALL,
         )
 
     async def abandon(self, message_id: str, *, error: str) -> None:
@@ -189,7 +185,7 @@ class SqlStore:
         moment = to_micros(now)
         fired = await self._run(lambda db, _: timers.fire(db, agent=self._agent, now=moment))
         if fired:
-            await self._run(lambda _db, _now: None, news=True)
+            await self._run(lambda _db, _now: None, news=News.ALL)
         return fired
 
     async def next_due(self) -> datetime | None:
@@ -204,7 +200,7 @@ class SqlStore:
             )
             return min((moment for moment in moments if moment is not None), default=None)
 
-        moment = await self._run(next_due)
+        moment = await self._run(next_due, manner="reading")
         return None if moment is None else from_micros(moment)
 
     async def next_unsent_due(self) -> datetime | None:
@@ -215,24 +211,24 @@ class SqlStore:
             moments = (outbox.next_due(db, now=now), led)
             return min((moment for moment in moments if moment is not None and moment > now), default=None)
 
-        moment = await self._run(next_due)
+        moment = await self._run(next_due, manner="reading")
         return None if moment is None else from_micros(moment)
 
     async def workflow(self, id: str) -> WorkflowRow | None:  # noqa: A002 - the field's word
         """Load a workflow."""
-        return await self._run(lambda db, _: workflows.load(db, id))
+        return await self._run(lambda db, _: workflows.load(db, id), manner="reading")
 
     async def workflows(self) -> tuple[WorkflowRow, ...]:
         """List workflows."""
-        return await self._run(lambda db, _: workflows.every(db))
+        return await self._run(lambda db, _: workflows.every(db), manner="reading")
 
     async def approval(self, id: str) -> ApprovalRow | None:  # noqa: A002 - the field's word
         """Load an approval."""
-        return await self._run(lambda db, _: approvals.load(db, id))
+        return await self._run(lambda db, _: approvals.load(db, id), manner="reading")
 
     async def approvals(self, *, conversation_id: str | None = None) -> tuple[ApprovalRow, ...]:
         """List approvals."""
-        return await self._run(lambda db, _: approvals.of_conversation(db, conversation_id))
+        return await self._run(lambda db, _: approvals.of_conversation(db, conversation_id), manner="reading")
 
     async def begin_effect(self, key: str, *, request_hash: str, fence: int) -> tuple[EffectRow, bool]:
         """Record an intent."""
@@ -259,7 +255,7 @@ class SqlStore:
 
     async def audit(self, *, conversation_id: str | None = None) -> tuple[AuditRow, ...]:
         """List the trail; only the whole of it can be verified."""
-        return await self._run(lambda db, _: audit.trail(db, conversation_id))
+        return await self._run(lambda db, _: audit.trail(db, conversation_id), manner="reading")
 
     async def counts(self) -> StoreCounts:
         """Count."""
@@ -268,7 +264,7 @@ class SqlStore:
             ready, leased, given_up = inbox.counts(db)
             return StoreCounts(ready, leased, given_up, outbox.unsent_count(db), workflows.by_status(db))
 
-        return await self._run(count)
+        return await self._run(count, manner="reading")
 
     async def prune(self, older_than: datetime) -> int:
         """Forget old messages, a few hundred to a transaction, so that others get their turn in between."""
@@ -285,10 +281,11 @@ class SqlStore:
             total += sum(pruned)
         return total
 
-    async def changes(self) -> AsyncGenerator[None]:
+    async def changes(self) -> AsyncGenerator[News]:
         """Tell of what other processes write; here there are none."""
-        for _ in ():
-            yield
+        others: tuple[News, ...] = ()
+        for news in others:
+            yield news
 
     async def aclose(self) -> None:
         """Write what is queued and release the database."""
@@ -298,13 +295,14 @@ class SqlStore:
         self,
         operation: Callable[[Connection, int], Result],
         *,
-        news: bool = False,
+        news: News | Callable[[Result], News] = News.NOTHING,
         part: Callable[[int], Part] | None = None,
+        manner: Manner = "alone",
     ) -> Result:
         """Run an operation on the connection, at the present moment in microseconds."""
         now = to_micros(self._clock.now())
         return await self._writer.run(
-            lambda db: operation(db, now), news=news, part=None if part is None else part(now)
+            lambda db: operation(db, now), news=news, part=None if part is None else part(now), manner=manner
         )
 
 

@@ -17,6 +17,7 @@ from interlock.bus.store import owner
 from interlock.bus.store.database import StoreUnavailableError
 from interlock.bus.store.lock import FileLock
 from interlock.bus.store.moments import to_micros
+from interlock.bus.store.news import News
 from interlock.bus.store.schema.migrating import migrate
 from interlock.bus.store.sql import SqlStore
 from interlock.bus.store.writer import FailPoint, Writer
@@ -49,7 +50,7 @@ class SqliteDatabase:
         """Return whether the file cannot be read or written, or a statement be run."""
         return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
 
-    def begin(self) -> None:
+    def begin(self, *, alone: bool = True) -> None:  # noqa: ARG002 - nobody is beside it
         """Begin as the only writer of the file."""
         self.connection.execute("BEGIN IMMEDIATE")
 
@@ -62,7 +63,7 @@ class SqliteDatabase:
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
 
-    def announce(self) -> None:
+    def announce(self, news: News) -> None:
         """Nobody else has the file open for writing."""
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ one: nobody lingers for company, and under load one fsync serves hundreds of ope
 
 from __future__ import annotations
 
-__all__ = ["FailPoint", "Part", "StoreUnavailableError", "Writer", "WriterStatistics"]
+__all__ = ["FailPoint", "Manner", "Part", "StoreUnavailableError", "Writer", "WriterStatistics"]
 
 import asyncio
 import contextlib
@@ -15,16 +15,20 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import anyio
 
 from interlock.bus.store.database import Connection, Database, StoreUnavailableError
+from interlock.bus.store.news import News
 
 Result = TypeVar("Result")
 
 FailPoint: TypeAlias = Callable[[str], None]
 """Called in the writer's thread with `begun`, `before_commit` or `after_commit`; crash tests end the process there."""
+
+Manner: TypeAlias = Literal["alone", "beside", "reading"]
+"""How an operation bears other writers of the store: not at all, where what it writes is nobody else's, or always."""
 
 _LARGEST_GROUP = 512
 
@@ -45,14 +49,21 @@ class Part:
     together: Callable[[Connection, Sequence[Any]], Sequence[Any]]
     """Runs several of the kind, given their arguments, and returns a result for each; fails as a whole."""
     argument: Any
+    at_once: Callable[[Connection, Sequence[Any]], Sequence[Any]] | None = None
+    """Does the same in one statement that needs no transaction, or raises; what it did by then may be done again."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
     operation: Callable[[Connection], Any]
     future: asyncio.Future[Any]
-    news: bool
+    news: News | Callable[[Any], News]
     part: Part | None = None
+    manner: Manner = "alone"
+
+    def tells(self, result: Any) -> News:
+        """Return what a result is news of."""
+        return self.news if isinstance(self.news, News) else self.news(result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +116,15 @@ class Writer:
         self,
         operation: Callable[[Connection], Result],
         *,
-        news: bool = False,
+        news: News | Callable[[Result], News] = News.NOTHING,
         part: Part | None = None,
+        manner: Manner = "alone",
     ) -> Result:
         """Run an operation; its result is returned when it is durable. It may be run twice, the first without a trace.
 
         With `part` those of its kind in the same group may be run as one instead, beside other kinds in any order:
-        operations of one group were asked for at the same time. With `news` the store's other processes are
-        told that there is something new. What the operation raises is raised here, and leaves no trace in the database.
+        operations of one group were asked for at the same time. With `news`, which may depend on the result, the
+        store's other processes are told. What the operation raises is raised here, and leaves no trace in the database.
         Cancelling gives up waiting, not the operation: it is then done or not, never by half. Raises
         StoreUnavailableError when the database refuses.
         """
@@ -120,7 +132,7 @@ class Writer:
         with self._gate:
             if self._closed:
                 raise self._unavailable("it is closed; open it again")
-            self._asked.append(_Task(operation, future, news, part))
+            self._asked.append(_Task(operation, future, news, part, manner))
             if len(self._asked) == 1:
                 self._loop.call_soon(self._hand_over)
         return await future
@@ -150,10 +162,15 @@ class Writer:
         group: list[_Task] = []
         try:
             while group := self._next_group():
-                outcomes = self._commit(group)
-                self._call(_settle, outcomes)
-                if any(outcome.task.news and outcome.error is None for outcome in outcomes):
-                    self._announce()
+                news = News.NOTHING
+                for tasks, run in self._by_manner(group):
+                    outcomes = run(tasks)
+                    self._call(_settle, outcomes)
+                    for outcome in outcomes:
+                        if outcome.error is None:
+                            news |= outcome.task.tells(outcome.result)
+                if news:
+                    self._announce(news)
         finally:
             try:
                 self._database.close()
@@ -173,6 +190,42 @@ class Writer:
             self._tasks.put(None)
         return group
 
+    def _by_manner(self, group: list[_Task]) -> list[tuple[list[_Task], Callable[[list[_Task]], list[_Outcome]]]]:
+        """Divide a group into what needs a transaction, and what then reads what is there."""
+        if self._database.is_local:  # beginning costs nothing there, and one snapshot serves all
+            return [(group, self._commit)]
+        writing = [task for task in group if task.manner != "reading"]
+        reading = [task for task in group if task.manner == "reading"]
+        parts = [(writing, self._write), (reading, self._read)]
+        return [(tasks, run) for tasks, run in parts if tasks]
+
+    def _write(self, group: list[_Task]) -> list[_Outcome]:
+        """Run a group in one statement if it can be, otherwise in a transaction."""
+        parts = [task.part for task in group if task.part is not None]
+        at_once = parts[0].at_once if parts else None
+        if at_once is None or len(parts) < len(group) or any(part.at_once is not at_once for part in parts):
+            return self._commit(group)
+        self._reach("begun")
+        try:
+            results = at_once(self._database.connection, [part.argument for part in parts])
+        except Exception:  # the transaction tells whose fault it is
+            return self._commit(group)
+        self._reach("after_commit")
+        self._commits += 1
+        self._operations += len(group)
+        return [_Outcome(task, result=result) for task, result in zip(group, results, strict=True)]
+
+    def _read(self, group: list[_Task]) -> list[_Outcome]:
+        """Run operations that only read, outside of any transaction and beside all other writers."""
+        outcomes: list[_Outcome] = []
+        for task in group:
+            try:
+                outcomes.append(_Outcome(task, result=task.operation(self._database.connection)))
+            except Exception as error:  # whatever an operation raises belongs to the one who waits for it
+                outcomes.append(_Outcome(task, error=self._translated(error)))
+        self._operations += len(group)
+        return outcomes
+
     def _commit(self, group: list[_Task], *, apart: bool = False) -> list[_Outcome]:
         """Run a group in one transaction. When the transaction fails, so has every operation of the group.
 
@@ -181,7 +234,7 @@ class Writer:
         database = self._database
         fate = "nothing was written"
         try:
-            database.begin()
+            database.begin(alone=any(task.manner == "alone" for task in group))
             self._reach("begun")
             if apart:
                 outcomes = [self._attempt_apart(task) for task in group]
@@ -253,9 +306,9 @@ class Writer:
             return self._unavailable(f"{error}; nothing was written, try again", error)
         return error
 
-    def _announce(self) -> None:
+    def _announce(self, news: News) -> None:
         with contextlib.suppress(*self._database.errors):  # only a hint: the others look by themselves, later
-            self._database.announce()
+            self._database.announce(news)
 
     def _unavailable(self, reason: str, cause: Exception | None = None) -> StoreUnavailableError:
         error = StoreUnavailableError(f"the store {self._name} cannot be used: {reason}")

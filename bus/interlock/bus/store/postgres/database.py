@@ -20,6 +20,7 @@ import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
 
 from interlock.bus.store.database import StoreUnavailableError
+from interlock.bus.store.news import News
 from interlock.bus.store.postgres.address import PostgresAddress
 from interlock.protocol.errors import UsageError
 
@@ -57,8 +58,8 @@ class _Answer:
 class PostgresDatabase:
     """Implements `Database` and its `Connection`.
 
-    A session that is lost is begun anew by the next `begin` or statement outside a transaction. The writers of one
-    store take turns, a transaction each: under an advisory lock, which every transaction begins with.
+    A session that is lost is begun anew by the next `begin` or statement outside a transaction. The transactions
+    that are to be alone take turns, under an advisory lock.
     """
 
     is_local = False
@@ -107,9 +108,9 @@ class PostgresDatabase:
         if values := [tuple(each) for each in parameters]:
             self._run(self._execute_many(sql, values))
 
-    def begin(self) -> None:
+    def begin(self, *, alone: bool = True) -> None:
         """Begin a transaction when it is this replica's turn. Waits for at most the session's `lock_timeout`."""
-        self._run(self._script(f"BEGIN; SELECT pg_advisory_xact_lock({self._address.lock})"))
+        self._run(self._script(f"BEGIN; SELECT pg_advisory_xact_lock({self._address.lock})" if alone else "BEGIN"))
 
     def commit(self) -> None:
         """Let the server write it to its disk. When the answer is lost, it may have done so."""
@@ -121,9 +122,9 @@ class PostgresDatabase:
             with contextlib.suppress(*self.errors):
                 self._run(self._script("ROLLBACK"))
 
-    def announce(self) -> None:
+    def announce(self, news: News) -> None:
         """Wake the other replicas; outside of any transaction, because a commit that notifies locks out all others."""
-        self.execute("SELECT pg_notify(?, ?)", (self._address.channel, self._announcer))
+        self.execute("SELECT pg_notify(?, ?)", (self._address.channel, f"{self._announcer} {news.value}"))
 
     def close(self) -> None:
         """End the session within seconds."""

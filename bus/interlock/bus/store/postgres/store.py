@@ -7,6 +7,7 @@ __all__ = ["PostgresStore", "migrate_schema"]
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Sequence
+from datetime import datetime
 from typing import Any, Self
 
 import anyio
@@ -15,11 +16,12 @@ import anyio.to_thread
 from interlock.bus.clock import Clock
 from interlock.bus.store import consequences, inbox, outbox, owner
 from interlock.bus.store.database import Connection, StoreUnavailableError
-from interlock.bus.store.moments import to_micros
-from interlock.bus.store.postgres import together
+from interlock.bus.store.moments import from_micros, to_micros
+from interlock.bus.store.news import News
+from interlock.bus.store.postgres import at_once, claiming, together
 from interlock.bus.store.postgres.address import PostgresAddress
 from interlock.bus.store.postgres.database import PostgresDatabase
-from interlock.bus.store.records import Claim, Commit, InboxMessage, Receipt, Taken
+from interlock.bus.store.records import Claim, Commit, InboxMessage, OutboxMessage, Receipt, Taken
 from interlock.bus.store.schema.migrating import applied_steps, migrate
 from interlock.bus.store.schema.revisions import Revision, known_revisions, missing
 from interlock.bus.store.sql import SqlStore
@@ -50,6 +52,10 @@ class PostgresStore(SqlStore):
         super().__init__(writer, agent=agent, replica=replica, epoch=epoch, clock=clock)
         self._address = address
         self._announcer = replica
+        self._leads_until = 0
+        """Until when this replica publishes the outbox, by what it has written; in microseconds."""
+        self._follows_until = 0
+        """Until when another one does, unless that one leaves."""
 
     def __repr__(self) -> str:
         return f"PostgresStore({self._address}, replica={self._replica!r})"
@@ -70,14 +76,14 @@ class PostgresStore(SqlStore):
     async def receive(self, message: InboxMessage) -> Receipt:
         """Take a message in, in one statement with others that are offered at the same time."""
         part = Part(together.receive, together.Receiving(message))
-        return await self._run(lambda db, _: inbox.receive(db, message), news=True, part=lambda _: part)
+        return await self._run(lambda db, _: inbox.receive(db, message), news=News.WORK, part=lambda _: part)
 
     async def take_in(self, messages: Sequence[InboxMessage], *, limit: int, lease: float) -> Taken:
         """Take messages in and lease what is due, sharing the statements with others that do so at the same time."""
         micros = round(lease * 1_000_000)
         return await self._run(
             lambda db, now: together.take_in(db, [together.TakingIn(messages, limit, micros, now)])[0],
-            news=True,
+            news=lambda taken: _left_for_others(messages, taken),
             part=lambda now: Part(together.take_in, together.TakingIn(messages, limit, micros, now)),
         )
 
@@ -85,7 +91,7 @@ class PostgresStore(SqlStore):
         """Lease what is due; several wishes at the same time share the statements."""
         micros = round(lease * 1_000_000)
         return await self._run(
-            lambda db, now: inbox.claim(db, limit=limit, until=now + micros, now=now),
+            lambda db, now: claiming.claim(db, limit=limit, until=now + micros, now=now),
             part=lambda now: Part(together.claim, together.Claiming(limit, micros, now)),
         )
 
@@ -94,7 +100,8 @@ class PostgresStore(SqlStore):
         micros = round(lease * 1_000_000)
         return await self._run(
             lambda db, now: together.renew(db, [together.Renewing(claims, now + micros)])[0],
-            part=lambda now: Part(together.renew, together.Renewing(claims, now + micros)),
+            part=lambda now: Part(together.renew, together.Renewing(claims, now + micros), together.renew),
+            manner="beside",
         )
 
     async def finish(self, claim: Claim, commit: Commit) -> None:
@@ -104,24 +111,54 @@ class PostgresStore(SqlStore):
             if inbox.finish(db, claim, now=now):
                 consequences.write(db, commit, now=now)
 
+        only_sends = _only_sends(commit)
+        news = News.NOTHING
+        if claim.followed:
+            news |= News.WORK
+        if commit.outgoing and self._leads_until <= to_micros(self._clock.now()):
+            news |= News.OUTGOING
         await self._run(
-            finish, news=True, part=lambda now: Part(together.finish, together.Finishing(claim, commit, now))
+            finish,
+            news=news if only_sends else News.ALL,
+            part=lambda now: Part(
+                together.finish, together.Finishing(claim, commit, now), at_once.finish if only_sends else None
+            ),
+            manner="beside" if only_sends else "alone",
         )
 
     async def mark_sent(self, message_ids: Sequence[str]) -> None:
         """Record confirms, those of several calls in one statement."""
         await self._run(
-            lambda db, now: outbox.mark_sent(db, message_ids, now=now),
-            part=lambda now: Part(together.mark_sent, together.Sending(message_ids, now)),
+            lambda db, now: together.mark_sent(db, [together.Sending(message_ids, now)])[0],
+            part=lambda now: Part(together.mark_sent, together.Sending(message_ids, now), together.mark_sent),
+            manner="beside",
         )
+
+    async def unsent(self, *, limit: int) -> tuple[OutboxMessage, ...]:
+        """List what may be published by this replica: nothing while another one does."""
+        now = to_micros(self._clock.now())
+        if self._follows_until > now:
+            return ()
+        if self._leads_until - now > owner.LEADERSHIP // 2:
+            return await super().unsent(limit=limit)
+        waiting, self._leads_until, self._follows_until = await self._run(
+            lambda db, now: _unsent(db, limit=limit, replica=self._announcer, now=now), manner="beside"
+        )
+        return waiting
+
+    async def next_unsent_due(self) -> datetime | None:
+        """Look ahead for who publishes; who does not looks when the other one has been silent."""
+        if self._follows_until > to_micros(self._clock.now()):
+            return from_micros(self._follows_until)
+        return await super().next_unsent_due()
 
     async def aclose(self) -> None:
         """Write what is queued, leave the outbox to another replica, and end the session."""
         with contextlib.suppress(StoreUnavailableError):  # it is away: the others wait until this one has been silent
-            await self._run(lambda db, _: owner.resign(db, replica=self._announcer), news=True)
+            await self._run(lambda db, _: owner.resign(db, replica=self._announcer), news=News.VACANCY)
         await super().aclose()
 
-    async def changes(self) -> AsyncGenerator[None]:
+    async def changes(self) -> AsyncGenerator[News]:
         """Tell of what other replicas have committed, and of a connection that is there again."""
         while True:
             news = _News(self._announcer)
@@ -134,9 +171,11 @@ class PostgresStore(SqlStore):
             try:
                 session.add_termination_listener(news.lost)
                 await session.add_listener(self._address.channel, news.heard)
-                yield
-                while await news.wait():
-                    yield
+                yield News.ALL
+                while heard := await news.wait():
+                    if News.VACANCY in heard:
+                        self._follows_until = 0
+                    yield heard
             except PostgresDatabase.errors as error:
                 _log.warning("the store %s is not listened to: %s", self._address, error)
             finally:
@@ -150,21 +189,49 @@ class _News:
     def __init__(self, replica: str) -> None:
         self._replica = replica
         self._event = anyio.Event()
+        self._news = News.NOTHING
         self._is_lost = False
 
-    def heard(self, _session: Any, _process: int, _channel: str, announcer: object) -> None:
+    def heard(self, _session: Any, _process: int, _channel: str, payload: object) -> None:
+        announcer, _, news = str(payload).partition(" ")
         if announcer != self._replica:
+            self._news |= News(int(news)) if news.isdecimal() else News.ALL  # an older release names itself alone
             self._event.set()
 
     def lost(self, _session: Any) -> None:
         self._is_lost = True
         self._event.set()
 
-    async def wait(self) -> bool:
-        """Return at the next news; False when the session is lost."""
+    async def wait(self) -> News:
+        """Return at the next news with all that were heard; with none when the session is lost."""
         await self._event.wait()
         self._event = anyio.Event()
-        return not self._is_lost
+        heard, self._news = self._news, News.NOTHING
+        return News.NOTHING if self._is_lost else heard
+
+
+def _left_for_others(messages: Sequence[InboxMessage], taken: Taken) -> News:
+    """Return what others are told of messages that were taken in: nothing, when all that is new was leased with it."""
+    leased = {held.message.message_id for held in taken.claims}
+    new = (m.message_id for m, receipt in zip(messages, taken.receipts, strict=True) if receipt is Receipt.NEW)
+    return News.NOTHING if leased.issuperset(new) else News.WORK
+
+
+def _only_sends(commit: Commit) -> bool:
+    """Return whether a commit writes nothing but outgoing messages: rows that are nobody else's."""
+    return not (commit.workflow or commit.approvals or commit.set_timers or commit.cancel_timers or commit.audit)
+
+
+def _unsent(
+    connection: Connection, *, limit: int, replica: str, now: int
+) -> tuple[tuple[OutboxMessage, ...], int, int]:
+    """Return what may be published, and until when this replica or another one publishes it."""
+    waiting = outbox.unsent(connection, limit=limit, now=now)
+    if not waiting:
+        return (), 0, 0
+    if owner.leads(connection, replica=replica, now=now):
+        return waiting, now + owner.LEADERSHIP, 0
+    return (), 0, owner.led_until(connection, replica=replica) or 0
 
 
 def migrate_schema(url: str, *, agent: str, now: int) -> tuple[Revision, ...]:

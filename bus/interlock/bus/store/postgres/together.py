@@ -29,6 +29,7 @@ from dataclasses import dataclass, replace
 from interlock.bus.store import consequences, inbox, outbox
 from interlock.bus.store.database import Connection
 from interlock.bus.store.moments import from_micros, to_micros
+from interlock.bus.store.postgres import claiming
 from interlock.bus.store.records import Claim, Commit, InboxMessage, OutboxMessage, Receipt, Taken
 
 # Numbers are given in the order of the sorted rows: the order in which the operations were asked for.
@@ -45,14 +46,14 @@ ON CONFLICT (message_id) DO NOTHING RETURNING message_id
 _FINISH = """
 UPDATE inbox SET lease_until = NULL, state = 'done', not_before = NULL, ended_at = held.ended_at
 FROM unnest(?1::bigint[], ?2::bigint[], ?3::bigint[]) AS held(seq, fence, ended_at)
-WHERE inbox.seq = held.seq AND inbox.fence = held.fence AND inbox.state = 'leased'
+WHERE inbox.seq = held.seq AND inbox.fence = held.fence AND inbox.lease_until IS NOT NULL
 RETURNING inbox.seq, inbox.fence
 """
 
 _RENEW = """
 UPDATE inbox SET lease_until = held.lease_until
 FROM unnest(?1::bigint[], ?2::bigint[], ?3::bigint[]) AS held(seq, fence, lease_until)
-WHERE inbox.seq = held.seq AND inbox.fence = held.fence AND inbox.state = 'leased'
+WHERE inbox.seq = held.seq AND inbox.fence = held.fence AND inbox.lease_until IS NOT NULL
 RETURNING inbox.seq, inbox.fence
 """
 
@@ -69,7 +70,7 @@ ON CONFLICT (message_id) DO NOTHING RETURNING message_id
 _MARK_SENT = """
 UPDATE outbox SET state = 'sent', ended_at = confirmed.at
 FROM unnest(?1::text[], ?2::bigint[]) AS confirmed(message_id, at)
-WHERE outbox.message_id = confirmed.message_id AND outbox.state = 'unsent'
+WHERE outbox.message_id = confirmed.message_id AND outbox.ended_at IS NULL
 """
 
 
@@ -154,11 +155,13 @@ def receive(connection: Connection, offers: Sequence[Receiving]) -> list[Receipt
 def claim(connection: Connection, wishes: Sequence[Claiming]) -> list[tuple[Claim, ...]]:
     """Lease for all at once, and hand out in the order of the wishes, as if one had come after the other."""
     if len({wish.lease for wish in wishes}) > 1:
-        return [inbox.claim(connection, limit=wish.limit, until=wish.now + wish.lease, now=wish.now) for wish in wishes]
+        return [
+            claiming.claim(connection, limit=wish.limit, until=wish.now + wish.lease, now=wish.now) for wish in wishes
+        ]
     if not any(wish.limit for wish in wishes):
         return [()] * len(wishes)
     latest = max(wish.now for wish in wishes)
-    claims = inbox.claim(
+    claims = claiming.claim(
         connection, limit=sum(wish.limit for wish in wishes), until=latest + wishes[0].lease, now=latest
     )
     shares: list[tuple[Claim, ...]] = []
