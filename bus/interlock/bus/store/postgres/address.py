@@ -14,8 +14,8 @@ from interlock.bus.store.database import StoreUnavailableError
 from interlock.protocol.errors import InterlockError, UsageError
 
 _BY_INDEX = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
-"""A writer's statements look rows up, however small a table was when its statistics were gathered. None of them is worth
-compiling, which takes the server seconds where a plan cannot avoid what is off."""
+"""A writer's statements look rows up, however small a table was when its statistics were gathered. None of them is
+worth compiling, which takes the server seconds where a plan cannot avoid what is off."""
 
 
 @dataclass(frozen=True, slots=True)
