@@ -1,4 +1,4 @@
-"""JSON with hard limits: what passes is one object that every JSON reader understands alike."""
+"""JSON with hard limits: what passes is one object that every JSON reader understands alike; it knows no messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ __all__ = ["MAX_BYTES", "MAX_DEPTH", "parse_object"]
 import json
 import math
 import re
+from collections.abc import Iterable
 from typing import Any, NoReturn
+
+from pydantic_core import from_json
 
 from interlock.protocol.errors import InvalidMessageError, RejectionCode
 
@@ -18,6 +21,7 @@ MAX_DEPTH = 32
 """The deepest nesting of objects and arrays."""
 
 _MAX_INTEGER_DIGITS = 19
+_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _NESTING = re.compile(rb'[{\[]|[}\]]|"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
@@ -34,6 +38,50 @@ def parse_object(body: bytes) -> dict[str, Any]:
         raise InvalidMessageError(RejectionCode.TOO_LARGE, f"{len(body)} bytes, at most {MAX_BYTES} are accepted")
     if _deeper_than_allowed(body):
         raise InvalidMessageError(RejectionCode.TOO_DEEP, f"nested deeper than {MAX_DEPTH} levels")
+    members = _plain_object(body)
+    return _examined_object(body) if members is None else members
+
+
+def _plain_object(body: bytes) -> dict[str, Any] | None:
+    """Return the object in a body that keeps the limits, or None where that takes a closer look.
+
+    It takes three fifths of the time of looking closely. The scanner is pydantic's own, which drops doubled keys: then
+    there are fewer strings in what it returns than were quoted in the body.
+    """
+    if b"\\" in body:
+        bare = body.replace(rb"\\", b"")
+        if rb"\u" in bare:
+            return None
+        quotes = bare.count(b'"') - bare.count(rb"\"")
+    else:
+        quotes = body.count(b'"')
+    try:
+        value: object = from_json(body, allow_inf_nan=False, cache_strings="keys")
+        if type(value) is dict and (len(value) + _strings_in(value.values())) * 2 == quotes:
+            return value
+    except ValueError:
+        pass  # whoever looks closely says what is wrong, and where
+    return None
+
+
+def _strings_in(values: Iterable[Any]) -> int:
+    """Return how many strings are in there, keys included. Raises ValueError for a number that is out of range."""
+    count = 0
+    for value in values:
+        kind = type(value)
+        if kind is str:
+            count += 1
+        elif kind is dict:
+            count += len(value) + _strings_in(value.values())
+        elif kind is list:
+            count += _strings_in(value)
+        elif (kind is int and not _SMALLEST <= value <= _LARGEST) or (kind is float and math.isinf(value)):
+            raise ValueError("a number is out of range")
+    return count
+
+
+def _examined_object(body: bytes) -> dict[str, Any]:
+    """Return the object, or say by which code it is refused."""
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -89,7 +137,7 @@ def _double(pairs: list[tuple[str, Any]]) -> str:
 def _integer(digits: str) -> int:
     if len(digits) < _MAX_INTEGER_DIGITS:
         return int(digits)
-    if len(digits.lstrip("-")) > _MAX_INTEGER_DIGITS or not -(2**63) <= int(digits) < 2**63:
+    if len(digits.lstrip("-")) > _MAX_INTEGER_DIGITS or not _SMALLEST <= int(digits) <= _LARGEST:
         raise InvalidMessageError(RejectionCode.NUMBER_OUT_OF_RANGE, "an integer does not fit into 64 bits")
     return int(digits)
 
