@@ -10,6 +10,8 @@ __all__ = ["Encoder"]
 import re
 from datetime import UTC, datetime
 
+from pydantic_core import SchemaSerializer, core_schema
+
 from interlock.protocol.codec import encode
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.message import Message
@@ -21,6 +23,8 @@ _KEPT = 1024
 """Pairs of receiver and class whose first bytes are kept."""
 _YEARS = range(2000, 2200)
 """Those of a moment that is no mistake; see `Timestamp`."""
+_MOMENTS = SchemaSerializer(core_schema.datetime_schema())
+"""Writes a moment as envelopes do; a third of the time that `isoformat` takes on one with a zone."""
 
 
 class Encoder:
@@ -28,7 +32,7 @@ class Encoder:
 
     def __init__(self, sender: str) -> None:
         self._sender = sender
-        self._beginnings: dict[tuple[str, type[Message]], tuple[bytes, str]] = {}
+        self._beginnings: dict[tuple[str, type[Message]], tuple[bytes, bytes]] = {}
 
     def __repr__(self) -> str:
         return f"Encoder({self._sender!r})"
@@ -69,14 +73,23 @@ class Encoder:
             self._keep_beginning(envelope)
             return body
         head, version = beginning
-        # What `model_dump_json` calls, without a string in between: a third less.
-        content = payload.__pydantic_serializer__.to_json(payload, by_alias=True, exclude_none=True)
-        rest = f'"{message_id}",{version},"sentAt":"{_text(sent_at)}","conversationId":"{conversation_id}"'
+        parts = [
+            head,
+            payload.__pydantic_serializer__.to_json(payload, by_alias=True, exclude_none=True),
+            b',"id":"',
+            message_id.encode(),
+            version,
+            _MOMENTS.to_json(sent_at),
+            b',"conversationId":"',
+            conversation_id.encode(),
+        ]
         if causation_id is not None:
-            rest += f',"causationId":"{causation_id}"'
+            parts += b'","causationId":"', causation_id.encode()
+        parts.append(b'"')
         if deadline is not None:
-            rest += f',"deadline":"{_text(deadline)}"'
-        body = b"".join((head, content, b',"id":', rest.encode(), b',"hops":0}'))
+            parts += b',"deadline":', _MOMENTS.to_json(deadline)
+        parts.append(b',"hops":0}')
+        body = b"".join(parts)
         if len(body) > MAX_BYTES:
             return encode(  # raises, and says why
                 Envelope.wrap(payload, sender=self._sender, receiver=receiver, sent_at=sent_at, id=message_id)
@@ -84,31 +97,13 @@ class Encoder:
         return body
 
     def _keep_beginning(self, envelope: Envelope[Message]) -> None:
-        """Keep what stands before and after the payload: names that have passed validation need no escapes."""
+        """Keep what stands before the payload, and between id and moment: valid names need no escapes."""
         if len(self._beginnings) >= _KEPT:
             self._beginnings.clear()
         head = f'{{"from":"{envelope.sender}","to":"{envelope.receiver}","type":"{envelope.type}","payload":'
-        version = f'"version":{envelope.version}'
-        self._beginnings[envelope.receiver, type(envelope.payload)] = (head.encode(), version)
+        version = f'","version":{envelope.version},"sentAt":'
+        self._beginnings[envelope.receiver, type(envelope.payload)] = (head.encode(), version.encode())
 
 
 def _is_plain(moment: datetime) -> bool:
     return moment.tzinfo is UTC and moment.year in _YEARS
-
-
-def _text(moment: datetime) -> str:
-    """Return a moment in UTC as pydantic writes it.
-
-    `isoformat` of a moment with a zone and format specifiers need twice as long.
-    """
-    if not moment.microsecond:
-        return moment.replace(tzinfo=None).isoformat() + "Z"
-    return "%d-%02d-%02dT%02d:%02d:%02d.%06dZ" % (  # noqa: UP031 - see above
-        moment.year,
-        moment.month,
-        moment.day,
-        moment.hour,
-        moment.minute,
-        moment.second,
-        moment.microsecond,
-    )
