@@ -8,6 +8,7 @@ from __future__ import annotations
 __all__ = ["CONTENT_TYPE", "decode", "decode_bare", "encode"]
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -115,16 +116,18 @@ def _upcasted(members: dict[str, Any], version: int, reading: Reading) -> Envelo
 
 
 def _envelope(payload: type[Message], body: bytes) -> Envelope[Message]:
-    model = _envelope_of(payload)
     try:
-        return model.model_validate_json(body, strict=True, extra="ignore", by_alias=True, by_name=False)
+        return _reader_of(payload)(body, strict=True, extra="ignore", by_alias=True, by_name=False)
     except ValidationError as error:
         raise _first_problem(error) from None  # the cause would carry the payload's values
 
 
 @lru_cache(maxsize=1024)
-def _envelope_of(payload: type[Message]) -> type[Envelope[Message]]:
-    return Envelope[payload]  # type: ignore[valid-type]
+def _reader_of(payload: type[Message]) -> Callable[..., Envelope[Message]]:
+    """Return what validates envelopes with this payload; `model_validate_json` would only pass on to it."""
+    model = Envelope[payload]  # type: ignore[valid-type]
+    model.model_rebuild()
+    return model.__pydantic_validator__.validate_json
 
 
 def _first_problem(error: ValidationError) -> InvalidMessageError:

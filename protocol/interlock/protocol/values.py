@@ -65,17 +65,16 @@ def _visible(text: str) -> str:
 
 
 def _moment(value: object) -> object:
-    if not isinstance(value, str):
+    """Return a moment in UTC; what is none, or has no zone, is left for the type itself to refuse."""
+    if isinstance(value, str):
+        if not _MOMENT.fullmatch(value):
+            raise ValueError("a date and time with seconds and zone is required, like 2026-01-31T09:00:00+09:00")
+        value = datetime.fromisoformat(value)
+    elif not isinstance(value, datetime) or value.tzinfo is None:
         return value
-    if not _MOMENT.fullmatch(value):
-        raise ValueError("a date and time with seconds and zone is required, like 2026-01-31T09:00:00+09:00")
-    return datetime.fromisoformat(value)
-
-
-def _plausible(moment: datetime) -> datetime:
-    if not _EARLIEST <= moment < _LATEST:
+    if not _EARLIEST <= value < _LATEST:
         raise ValueError("the year must lie between 2000 and 2199")
-    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return value if value.tzinfo is UTC else value.astimezone(UTC)
 
 
 AgentName = Annotated[str, StringConstraints(pattern=LABEL, max_length=63)]
@@ -104,7 +103,7 @@ HostName = Annotated[str, StringConstraints(pattern=HOST_NAME)]
 
 Port = Annotated[int, Field(ge=1, le=65_535, examples=[5432])]
 
-Timestamp = Annotated[AwareDatetime, BeforeValidator(_moment), AfterValidator(_plausible)]
+Timestamp = Annotated[AwareDatetime, BeforeValidator(_moment)]
 """A moment with its zone, kept in UTC, between the years 2000 and 2199; on the wire as in RFC 3339, never a number."""
 
 Currency = Annotated[str, StringConstraints(pattern=CURRENCY)]
