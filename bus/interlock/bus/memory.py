@@ -39,7 +39,7 @@ class MemoryBroker:
         self._queues: dict[str, MemoryQueue] = {}
         self._observers: dict[Mailbox, tuple[str, ...]] = {}
         self._replies: dict[str, Mailbox] = {}
-        self._journal: deque[tuple[datetime, JournalEntry]] = deque(maxlen=_COPIES_KEPT)
+        self._journal: deque[Outgoing] = deque(maxlen=_COPIES_KEPT)
         self._numbers = itertools.count(1)
 
     def __repr__(self) -> str:
@@ -73,34 +73,39 @@ class MemoryBroker:
 
         Raises UnroutableError, and UnconfirmedError when a queue is full.
         """
-        key = message.routing_key
-        self._journal.append((message.sent_at, JournalEntry(message.body, key, message.sender)))
+        self._journal.append(message)
         for observer, patterns in self._observers.items():
-            if any(matches(pattern, key) for pattern in patterns):
-                observer.put(MemoryDelivery.copy_of(message))
-        if reply := self._replies.get(message.receiver):
-            reply.put(MemoryDelivery.copy_of(message))
-            return
-        queues = self._bound_to(message)
-        if message.mandatory and not queues:
-            raise UnroutableError(message.receiver, message.type, message.message_id, message.conversation_id)
-        # As on RabbitMQ, a full queue refuses the publish while the others keep their copies.
+            if any(matches(pattern, message.routing_key) for pattern in patterns):
+                observer.put(MemoryDelivery(message))
+        receiver = message.receiver
+        if reply := self._replies.get(receiver):
+            reply.put(MemoryDelivery(message))
+        elif receiver == ALL:
+            self._announce(message)
+        elif queue := self._queues.get(receiver):
+            if queue.is_full:
+                raise _refused_by(queue, message)
+            queue.put(message)
+        else:
+            raise UnroutableError(receiver, message.type, message.message_id, message.conversation_id)
+
+    def _announce(self, message: Outgoing) -> None:
+        """Store a copy for each that wants it; as on RabbitMQ, one full queue refuses the publish, not the others."""
+        queues = [queue for queue in self._queues.values() if message.type in queue.announcements]
         refusing = [queue for queue in queues if queue.is_full]
         for queue in queues:
             if queue not in refusing:
                 queue.put(message)
         if refusing:
-            raise UnconfirmedError(message.message_id, f"the broker refused it: {refusing[0]!r} is full")
-
-    def _bound_to(self, message: Outgoing) -> list[MemoryQueue]:
-        if message.receiver == ALL:
-            return [queue for queue in self._queues.values() if message.type in queue.announcements]
-        queue = self._queues.get(message.receiver)
-        return [queue] if queue else []
+            raise _refused_by(refusing[0], message)
 
     def journal(self, since: datetime | None) -> tuple[JournalEntry, ...]:
         """Return the latest copies of everything that was published, oldest first."""
-        return tuple(entry for sent_at, entry in self._journal if since is None or sent_at >= since)
+        return tuple(
+            JournalEntry(message.body, message.routing_key, message.sender)
+            for message in self._journal
+            if since is None or message.sent_at >= since
+        )
 
     def add_observer(self, *patterns: str) -> Mailbox:
         """Return a mailbox that receives a copy of everything that matches any of these from now on."""
@@ -123,6 +128,10 @@ class MemoryBroker:
         """Make the address unroutable again."""
         if mailbox := self._replies.pop(address, None):
             mailbox.close()
+
+
+def _refused_by(queue: MemoryQueue, message: Outgoing) -> UnconfirmedError:
+    return UnconfirmedError(message.message_id, f"the broker refused it: {queue!r} is full")
 
 
 class MemoryTransport:
@@ -167,7 +176,8 @@ class MemoryTransport:
     async def publish(self, message: Outgoing, *, timeout: float = 10.0) -> None:  # noqa: ARG002 - the port's
         """See `Transport.publish`; it takes one turn of the event loop."""
         admit(message, identity=self._identity)
-        await self._turn()
+        self._check_open()
+        await asyncio.sleep(0)
         self._broker.route(message)
 
     @asynccontextmanager
@@ -253,6 +263,9 @@ class MemoryTransport:
             consumer.queue.detach(consumer)
 
     async def _turn(self) -> None:
+        self._check_open()
+        await asyncio.sleep(0)
+
+    def _check_open(self) -> None:
         if self._closed:
             raise UsageError(f"{self._identity}'s transport is closed; connect again")
-        await asyncio.sleep(0)

@@ -6,9 +6,6 @@ __all__ = ["Mailbox", "MemoryConsumer", "MemoryDelivery", "MemoryParked", "Memor
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass, replace
-
-import anyio
 
 from interlock.bus.transport import AgentQueue, Delivery, Outgoing, Parked
 from interlock.protocol.errors import UsageError
@@ -16,43 +13,29 @@ from interlock.protocol.errors import UsageError
 _CONTENT_TYPE = "application/json"
 
 
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """A message and the attempt that its next delivery will be."""
-
-    message: Outgoing
-    attempt: int = 1
+_ROW = 16
+"""How many deliveries in a row one reader takes before others have their turn, which costs more than a delivery."""
 
 
 class MemoryDelivery:
     """One attempt, settled at most once; a delivery without a consumer is a copy, with nothing to settle."""
 
-    __slots__ = ("_consumer", "_settled", "_stored")
+    __slots__ = ("_consumer", "_settled", "attempt", "body", "message", "routing_key")
 
-    def __init__(self, stored: _Stored, consumer: MemoryConsumer | None) -> None:
-        self._stored = stored
+    def __init__(self, message: Outgoing, *, attempt: int = 1, consumer: MemoryConsumer | None = None) -> None:
+        self.message = message
+        self.attempt = attempt
+        self.body = message.body
+        self.routing_key = message.routing_key
         self._consumer = consumer
         self._settled = False
-
-    @classmethod
-    def copy_of(cls, message: Outgoing) -> MemoryDelivery:
-        """Return a delivery for observers and for those who wait for a reply."""
-        return cls(_Stored(message), None)
 
     def __repr__(self) -> str:
         return f"MemoryDelivery({self.routing_key!r}, attempt={self.attempt})"
 
     @property
-    def body(self) -> bytes:
-        return self._stored.message.body
-
-    @property
-    def routing_key(self) -> str:
-        return self._stored.message.routing_key
-
-    @property
     def sender(self) -> str | None:
-        return self._stored.message.sender
+        return self.message.sender
 
     @property
     def content_type(self) -> str | None:
@@ -60,36 +43,29 @@ class MemoryDelivery:
 
     @property
     def reply_to(self) -> str | None:
-        return self._stored.message.reply_to
-
-    @property
-    def attempt(self) -> int:
-        return self._stored.attempt
+        return self.message.reply_to
 
     async def ack(self) -> None:
         """See `Delivery.ack`."""
-        await asyncio.sleep(0)
         if consumer := self._settle():
-            consumer.queue.forget(consumer, self._stored)
+            consumer.queue.forget(consumer, self)
 
     async def reject(self) -> None:
         """See `Delivery.reject`."""
-        await asyncio.sleep(0)
         if consumer := self._settle():
-            consumer.queue.park(consumer, self._stored)
+            consumer.queue.park(consumer, self)
 
     async def requeue(self) -> None:
         """See `Delivery.requeue`."""
-        await asyncio.sleep(0)
         if consumer := self._settle():
-            consumer.queue.give_back(consumer, self._stored)
+            consumer.queue.give_back(consumer, self)
 
     def _settle(self) -> MemoryConsumer | None:
         """Return the consumer that still holds this delivery; None when there is nothing left to settle."""
         if self._settled:
             raise UsageError(f"a delivery of '{self.routing_key}' was settled twice; settle each exactly once")
         self._settled = True
-        return self._consumer if self._consumer and self._consumer.holds(self._stored) else None
+        return self._consumer if self._consumer and self._consumer.holds(self) else None
 
 
 class Mailbox:
@@ -97,31 +73,48 @@ class Mailbox:
 
     def __init__(self, *, limit: int | None = None) -> None:
         self._arrived: deque[Delivery] = deque(maxlen=limit)
-        self._changed = anyio.Event()
+        self._readers: list[asyncio.Future[None]] = []
         self._closed = False
+        self._in_a_row = 0
 
     def put(self, delivery: Delivery) -> None:
         """Append; past the limit the oldest is dropped."""
         self._arrived.append(delivery)
-        self._changed.set()
+        if self._readers:
+            self._wake()
 
     def close(self) -> None:
         """Drop what is left and end the iteration."""
         self._closed = True
         self._arrived.clear()
-        self._changed.set()
+        self._wake()
 
     def __aiter__(self) -> Mailbox:
         return self
 
     async def __anext__(self) -> Delivery:
-        await asyncio.sleep(0)
+        self._in_a_row += 1
+        if self._in_a_row > _ROW:
+            self._in_a_row = 0
+            await asyncio.sleep(0)
         while not self._arrived:
             if self._closed:
                 raise StopAsyncIteration
-            self._changed = anyio.Event()
-            await self._changed.wait()
+            self._in_a_row = 0
+            news = asyncio.get_running_loop().create_future()
+            self._readers.append(news)
+            try:
+                await news
+            finally:
+                if news in self._readers:  # its reader was cancelled
+                    self._readers.remove(news)
         return self._arrived.popleft()
+
+    def _wake(self) -> None:
+        for news in self._readers:
+            if not news.done():
+                news.set_result(None)
+        self._readers.clear()
 
 
 class MemoryConsumer:
@@ -131,29 +124,30 @@ class MemoryConsumer:
         self.queue = queue
         self.mailbox = Mailbox()
         self._prefetch = prefetch
-        self._unsettled: dict[int, _Stored] = {}
+        self._unsettled: dict[MemoryDelivery, None] = {}
 
-    def holds(self, stored: _Stored) -> bool:
+    def holds(self, delivery: MemoryDelivery) -> bool:
         """Return whether this delivery is still this consumer's to settle."""
-        return id(stored) in self._unsettled
+        return delivery in self._unsettled
 
     @property
     def has_room(self) -> bool:
         """Whether another delivery may be made."""
         return len(self._unsettled) < self._prefetch
 
-    def deliver(self, stored: _Stored) -> None:
+    def deliver(self, message: Outgoing, attempt: int) -> None:
         """Hand out one more attempt."""
-        self._unsettled[id(stored)] = stored
-        self.mailbox.put(MemoryDelivery(stored, self))
+        delivery = MemoryDelivery(message, attempt=attempt, consumer=self)
+        self._unsettled[delivery] = None
+        self.mailbox.put(delivery)
 
-    def release(self, stored: _Stored) -> None:
+    def release(self, delivery: MemoryDelivery) -> None:
         """Forget a delivery that was settled."""
-        del self._unsettled[id(stored)]
+        del self._unsettled[delivery]
 
-    def release_all(self) -> list[_Stored]:
+    def release_all(self) -> list[MemoryDelivery]:
         """Return everything that was not settled, oldest first, and end the iteration."""
-        unsettled = list(self._unsettled.values())
+        unsettled = list(self._unsettled)
         self._unsettled.clear()
         self.mailbox.close()
         return unsettled
@@ -184,7 +178,8 @@ class MemoryQueue:
         self.declared = declared
         self.announcements = declared.announcements
         self.parked: list[Parked] = []
-        self._ready: deque[_Stored] = deque()
+        self._ready: deque[tuple[Outgoing, int]] = deque()
+        """Each message with the attempt that its next delivery will be."""
         self._consumers: list[MemoryConsumer] = []
 
     def __repr__(self) -> str:
@@ -201,7 +196,7 @@ class MemoryQueue:
 
     def put(self, message: Outgoing) -> None:
         """Store a message at the end."""
-        self._ready.append(_Stored(message))
+        self._ready.append((message, 1))
         self._dispatch()
 
     def attach(self, *, prefetch: int) -> MemoryConsumer:
@@ -214,36 +209,35 @@ class MemoryQueue:
     def detach(self, consumer: MemoryConsumer) -> None:
         """Remove a consumer; what it had not settled comes again, in order, before everything else."""
         self._consumers.remove(consumer)
-        for stored in reversed(consumer.release_all()):
-            self._return(stored)
+        for delivery in reversed(consumer.release_all()):
+            self._return(delivery)
         self._dispatch()
 
-    def forget(self, consumer: MemoryConsumer, stored: _Stored) -> None:
+    def forget(self, consumer: MemoryConsumer, delivery: MemoryDelivery) -> None:
         """Drop an acknowledged message."""
-        consumer.release(stored)
+        consumer.release(delivery)
         self._dispatch()
 
-    def park(self, consumer: MemoryConsumer, stored: _Stored) -> None:
+    def park(self, consumer: MemoryConsumer, delivery: MemoryDelivery) -> None:
         """Move a rejected message to the parking queue."""
-        consumer.release(stored)
-        self._park(stored, "rejected")
+        consumer.release(delivery)
+        self._park(delivery.message, "rejected")
         self._dispatch()
 
-    def give_back(self, consumer: MemoryConsumer, stored: _Stored) -> None:
+    def give_back(self, consumer: MemoryConsumer, delivery: MemoryDelivery) -> None:
         """Return a message for another attempt, or park it past the delivery limit."""
-        consumer.release(stored)
-        self._return(stored)
+        consumer.release(delivery)
+        self._return(delivery)
         self._dispatch()
 
-    def _return(self, stored: _Stored) -> None:
+    def _return(self, delivery: MemoryDelivery) -> None:
         # As RabbitMQ counts: the limit is on returns, so a message is attempted once more often than that.
-        if stored.attempt > self.declared.delivery_limit:
-            self._park(stored, "delivery_limit")
+        if delivery.attempt > self.declared.delivery_limit:
+            self._park(delivery.message, "delivery_limit")
         else:
-            self._ready.appendleft(replace(stored, attempt=stored.attempt + 1))
+            self._ready.appendleft((delivery.message, delivery.attempt + 1))
 
-    def _park(self, stored: _Stored, reason: str) -> None:
-        message = stored.message
+    def _park(self, message: Outgoing, reason: str) -> None:
         self.parked.append(
             Parked(
                 message.body,
@@ -256,5 +250,9 @@ class MemoryQueue:
         )
 
     def _dispatch(self) -> None:
-        while self._consumers and self._ready and self._consumers[0].has_room:
-            self._consumers[0].deliver(self._ready.popleft())
+        ready = self._ready
+        if not ready or not self._consumers:
+            return
+        active = self._consumers[0]
+        while ready and active.has_room:
+            active.deliver(*ready.popleft())
