@@ -22,6 +22,7 @@ from interlock.protocol.messages.task import TaskCancelled
 SENDER, RECEIVER = "devops-agent", "backend-agent"
 MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2199, 12, 31), timezones=st.just(UTC))
 IDS = st.uuids().map(str)
+TRACEPARENTS = st.from_regex(r"\A[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\Z")
 
 
 @pytest.mark.parametrize("message_class", tuple(CATALOGUE), ids=lambda each: each.declaration.type)
@@ -51,7 +52,7 @@ def test_every_type_twice(message_class: type[Message]) -> None:
         assert decode(written) == expected
 
 
-@given(st.text(max_size=200), MOMENTS, IDS, IDS, st.none() | IDS, st.none() | MOMENTS)
+@given(st.text(max_size=200), MOMENTS, IDS, IDS, st.none() | IDS, st.none() | MOMENTS, st.none() | TRACEPARENTS)
 def test_any_text_moment_and_id(
     text: str,
     sent_at: datetime,
@@ -59,6 +60,7 @@ def test_any_text_moment_and_id(
     conversation_id: str,
     causation_id: str | None,
     deadline: datetime | None,
+    traceparent: str | None,
 ) -> None:
     try:
         payload = TaskCancelled(reason=text)
@@ -74,6 +76,7 @@ def test_any_text_moment_and_id(
         conversation_id=conversation_id,
         causation_id=causation_id,
         deadline=deadline,
+        traceparent=traceparent,
     )
     for _ in range(2):
         written = encoder.encode(
@@ -84,6 +87,7 @@ def test_any_text_moment_and_id(
             sent_at=sent_at,
             causation_id=causation_id,
             deadline=deadline,
+            traceparent=traceparent,
         )
         assert written == encode(wrapped)
 
@@ -107,6 +111,7 @@ def test_what_an_envelope_refuses_is_refused_also_the_second_time() -> None:
             {"conversation_id": "PROJ-140"},
             {"conversation_id": new_id() + "\n"},
             {"causation_id": "no id"},
+            {"traceparent": '00","to":"root'},
             {"sent_at": datetime(1999, 1, 1, tzinfo=UTC)},
         ):
             with pytest.raises(ValidationError):

@@ -10,7 +10,7 @@ __all__ = ["Bus", "Handler"]
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from datetime import timedelta
-from typing import Any, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 import anyio
 
@@ -33,6 +33,9 @@ from interlock.protocol.errors import (
 from interlock.protocol.ids import new_id
 from interlock.protocol.message import Message, Request
 
+if TYPE_CHECKING:  # imported by whoever tells
+    from interlock.bus.telemetry import Telemetry
+
 Handler: TypeAlias = "Callable[[Envelope[Message]], Awaitable[Message | None]]"
 """Takes a message; what it returns is sent to where the sender waits for it."""
 
@@ -48,14 +51,25 @@ class Bus:
     """Typed messages over one transport, under its identity."""
 
     def __init__(
-        self, transport: Transport, *, clock: Clock, catalogue: Catalogue = CATALOGUE, in_flight: int = 20_000
+        self,
+        transport: Transport,
+        *,
+        clock: Clock,
+        catalogue: Catalogue = CATALOGUE,
+        in_flight: int = 20_000,
+        telemetry: Telemetry | None = None,
     ) -> None:
-        """At most `in_flight` requests wait for answers at a time. Close the bus before its transport."""
+        """At most `in_flight` requests wait for answers at a time. Close the bus before its transport.
+
+        With `telemetry`, what is sent, received and handled is told as an agent's work is, but that nothing remembers
+        across a restart which conversations have begun.
+        """
         self._transport = transport
         self._clock = clock
         self._catalogue = catalogue
         self._encoder = Encoder(transport.identity)
-        self._requests = Requests(transport, clock=clock, catalogue=catalogue)
+        self._telemetry = telemetry
+        self._requests = Requests(transport, clock=clock, catalogue=catalogue, telemetry=telemetry)
         self._room = anyio.Semaphore(in_flight)
 
     def __repr__(self) -> str:
@@ -91,6 +105,7 @@ class Bus:
         now, message_id = self._clock.now(), new_id()
         conversation = conversation_id or message_id
         seconds = message.declaration.deadline
+        traceparent = None if self._telemetry is None else self._telemetry.uncaused(message_id, conversation)
         body = self._encoder.encode(
             message,
             receiver=to,
@@ -99,6 +114,7 @@ class Bus:
             sent_at=now,
             causation_id=causation_id,
             deadline=now + timedelta(seconds=seconds) if seconds else None,
+            traceparent=traceparent,
         )
         outgoing = Outgoing(
             body=body,
@@ -109,8 +125,9 @@ class Bus:
             conversation_id=conversation,
             sent_at=now,
             causation_id=causation_id,
+            traceparent=traceparent,
         )
-        await self._transport.publish(outgoing, timeout=timeout)
+        await self._publish(outgoing, timeout=timeout)
         return message_id
 
     @overload
@@ -249,10 +266,10 @@ class Bus:
 
     async def _handle(self, delivery: Delivery, handler: Handler) -> None:
         try:
-            envelope = accept(delivery, catalogue=self._catalogue)
-            answer = await handler(envelope)
-            if answer is not None:
-                await self._answer(answer, envelope, reply_to=delivery.reply_to)
+            if self._telemetry is None:
+                await self._attempt(accept(delivery, catalogue=self._catalogue), delivery, handler)
+            else:
+                await self._attempt_and_tell(self._telemetry, delivery, handler)
         except (TransientError, UnknownOutcomeError):
             await delivery.requeue()
         except PermanentError:
@@ -260,15 +277,33 @@ class Bus:
         else:
             await delivery.ack()
 
+    async def _attempt_and_tell(self, telemetry: Telemetry, delivery: Delivery, handler: Handler) -> None:
+        with telemetry.receiving(delivery) as receiving:
+            envelope = accept(delivery, catalogue=self._catalogue)
+            receiving.concerns(
+                envelope, begins=envelope.traceparent is None and envelope.id == envelope.conversation_id
+            )
+        with telemetry.processing(envelope, attempt=delivery.attempt):
+            await self._attempt(envelope, delivery, handler)
+
+    async def _attempt(self, envelope: Envelope[Message], delivery: Delivery, handler: Handler) -> None:
+        answer = await handler(envelope)
+        if answer is not None:
+            await self._answer(answer, envelope, reply_to=delivery.reply_to)
+
     async def _answer(self, answer: Message, request: Envelope[Message], *, reply_to: str | None) -> None:
+        message_id, traceparent = new_id(), request.traceparent
+        if self._telemetry is not None:
+            traceparent = self._telemetry.traceparent(message_id, traceparent)
         envelope = Envelope.wrap(
             answer,
+            id=message_id,
             sender=self._transport.identity,
             receiver=request.sender,
             sent_at=self._clock.now(),
             conversation_id=request.conversation_id,
             causation_id=request.id,
-            traceparent=request.traceparent,
+            traceparent=traceparent,
             hops=request.hops + 1,
         )
         await self._send(envelope, address=reply_to, timeout=_PATIENCE)
@@ -289,22 +324,32 @@ class Bus:
         conversation_id: str | None,
         deadline: float | None = None,
     ) -> Envelope[Message]:
-        now = self._clock.now()
+        now, message_id = self._clock.now(), new_id()
+        conversation = conversation_id or message_id
         seconds = deadline or message.declaration.deadline
         return Envelope.wrap(
             message,
             sender=self._transport.identity,
             receiver=to,
             sent_at=now,
-            conversation_id=conversation_id,
+            id=message_id,
+            conversation_id=conversation,
             deadline=now + timedelta(seconds=seconds) if seconds else None,
+            traceparent=None if self._telemetry is None else self._telemetry.uncaused(message_id, conversation),
         )
 
     async def _send(self, envelope: Envelope[Message], *, timeout: float, address: str | None = None) -> None:
         outgoing = Outgoing.of(envelope)
         if address is not None:
             outgoing = outgoing._replace(receiver=address)
-        await self._transport.publish(outgoing, timeout=timeout)
+        await self._publish(outgoing, timeout=timeout)
+
+    async def _publish(self, outgoing: Outgoing, *, timeout: float) -> None:
+        if self._telemetry is None:
+            await self._transport.publish(outgoing, timeout=timeout)
+        else:
+            with self._telemetry.sending(outgoing, attempt=1):
+                await self._transport.publish(outgoing, timeout=timeout)
 
 
 async def _of_class(

@@ -6,6 +6,7 @@ __all__ = ["MEMORY", "connect", "open_transport"]
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -14,6 +15,9 @@ from interlock.bus.clock import Clock, SystemClock
 from interlock.bus.memory import MemoryBroker
 from interlock.bus.transport import AgentQueue, Topology, Transport
 from interlock.protocol.catalogue import CATALOGUE, Catalogue
+
+if TYPE_CHECKING:  # imported by whoever tells
+    from interlock.bus.telemetry import Telemetry
 
 MEMORY = "memory:"
 """The address of a broker in this process that nobody else has; to share one, pass the `MemoryBroker` itself."""
@@ -46,11 +50,12 @@ async def connect(
     identity: str,
     clock: Clock | None = None,
     catalogue: Catalogue = CATALOGUE,
+    telemetry: Telemetry | None = None,
 ) -> AsyncGenerator[Bus]:
-    """Open a bus for the length of the context; see `open_transport` for addresses and errors."""
+    """Open a bus for the length of the context; see `open_transport` for addresses and errors, `Bus` for the rest."""
     clock = clock or SystemClock()
     transport = await open_transport(address, identity=identity, clock=clock)
-    bus = Bus(transport, clock=clock, catalogue=catalogue)
+    bus = Bus(transport, clock=clock, catalogue=catalogue, telemetry=telemetry)
     try:
         yield bus
     finally:

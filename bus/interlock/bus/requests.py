@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import Counter
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -23,8 +24,12 @@ from interlock.bus.transport import Delivery, Outgoing, Transport
 from interlock.protocol.catalogue import Catalogue
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.errors import InterlockError, InvalidMessageError, TransientError
+from interlock.protocol.ids import new_id
 from interlock.protocol.message import Message
 from interlock.protocol.messages.task import TaskCancelled
+
+if TYPE_CHECKING:  # imported by whoever tells
+    from interlock.bus.telemetry import Telemetry
 
 _log = logging.getLogger(__name__)
 
@@ -66,10 +71,13 @@ class Requests:
     request ends by its timeout.
     """
 
-    def __init__(self, transport: Transport, *, clock: Clock, catalogue: Catalogue) -> None:
+    def __init__(
+        self, transport: Transport, *, clock: Clock, catalogue: Catalogue, telemetry: Telemetry | None = None
+    ) -> None:
         self._transport = transport
         self._clock = clock
         self._catalogue = catalogue
+        self._telemetry = telemetry
         self._alarms = Alarms(clock)
         self._pending: dict[str, PendingRequest] = {}
         self._opened: asyncio.Future[str] | None = None
@@ -130,11 +138,12 @@ class Requests:
 
         A receiver's inbox removes the double.
         """
-        address = await self._address()
+        address, attempt = await self._address(), 0
         while True:
             try:
                 patience = min(_CONFIRM, pending.left_to_send)
-                await self._send(pending.request, reply_to=address, timeout=patience)
+                attempt += 1
+                await self._send(pending.request, reply_to=address, timeout=patience, attempt=attempt)
             except UnconfirmedError:
                 if pending.has_ended:
                     return  # whether confirmed or not, it has been answered
@@ -171,7 +180,7 @@ class Requests:
 
     def _dispatch(self, delivery: Delivery) -> None:
         try:
-            envelope = accept(delivery, catalogue=self._catalogue)
+            envelope = self._accept(delivery)
         except InvalidMessageError as error:
             self._counts["unreadable"] += 1
             _log.warning("%s drops what came to its reply address: %s", self._transport.identity, error)
@@ -189,15 +198,28 @@ class Requests:
                 *(pending.request.type, pending.request.id, pending.request.receiver),
             )
 
+    def _accept(self, delivery: Delivery) -> Envelope[Message]:
+        if self._telemetry is None:
+            return accept(delivery, catalogue=self._catalogue)
+        with self._telemetry.receiving(delivery) as receiving:
+            envelope = accept(delivery, catalogue=self._catalogue)
+            receiving.concerns(envelope)
+        return envelope
+
     async def _cancel(self, request: Envelope[Message], *, reason: str) -> None:
         """Tell the receiver, as well as it goes: the caller's own error or cancellation goes on in any case."""
+        message_id, traceparent = new_id(), request.traceparent
+        if self._telemetry is not None:
+            traceparent = self._telemetry.traceparent(message_id, traceparent)
         order: Envelope[Message] = Envelope.wrap(
             TaskCancelled(reason=reason),
+            id=message_id,
             sender=request.sender,
             receiver=request.receiver,
             sent_at=self._clock.now(),
             conversation_id=request.conversation_id,
             causation_id=request.id,
+            traceparent=traceparent,
         )
         with anyio.move_on_after(_LONGEST_CANCEL, shield=True):
             try:
@@ -207,5 +229,12 @@ class Requests:
                     "%s could not be told that message %s is not wanted: %s", request.receiver, request.id, error
                 )
 
-    async def _send(self, envelope: Envelope[Message], *, timeout: float, reply_to: str | None = None) -> None:
-        await self._transport.publish(Outgoing.of(envelope, reply_to=reply_to), timeout=timeout)
+    async def _send(
+        self, envelope: Envelope[Message], *, timeout: float, reply_to: str | None = None, attempt: int = 1
+    ) -> None:
+        outgoing = Outgoing.of(envelope, reply_to=reply_to)
+        if self._telemetry is None:
+            await self._transport.publish(outgoing, timeout=timeout)
+        else:
+            with self._telemetry.sending(outgoing, attempt=attempt):
+                await self._transport.publish(outgoing, timeout=timeout)

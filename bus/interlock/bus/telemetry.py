@@ -132,6 +132,19 @@ class Telemetry:
             here = trace_context.parse(otherwise)
         return trace_context.render(self.tracing.creation(here, message_id))
 
+    def uncaused(self, message_id: str, conversation_id: str) -> str | None:
+        """Return what a message carries that no other has caused.
+
+        Outside of every span its sending is the root of the conversation that it begins, under its own id; in one that
+        others have begun, its sending stands below their root.
+        """
+        if self.tracing is None:
+            return None
+        root = self.tracing.root(conversation_id)
+        if message_id == conversation_id and not trace.get_current_span().get_span_context().is_valid:
+            return trace_context.render(root)
+        return self.traceparent(message_id, trace_context.render(root))
+
 
 class _Work(Operation):
     """A span that is current while the body runs, and what its end is measured by.
@@ -286,7 +299,10 @@ class _Receiving(_Work):
 
 
 class _Sending(_Work):
-    """Has the ids that the message carries if it succeeds; an attempt that fails is a span beside it."""
+    """Has the ids that the message carries if it succeeds; an attempt that fails is a span beside it.
+
+    What carries the root of its conversation was sent by that: see `Telemetry.uncaused`.
+    """
 
     __slots__ = ("_attempt", "_message")
 
@@ -308,13 +324,14 @@ class _Sending(_Work):
         if tracing is not None and message.traceparent is not None:
             carried = trace_context.parse(message.traceparent)
             if tracing.spans.records(carried):
+                own = carried if (error or self._error) is None else None
+                parent: SpanContext | None = tracing.writer(carried, message.message_id)
+                begins = message.message_id == message.conversation_id
+                if begins and tracing.is_root(carried, message.conversation_id):
+                    parent = None if own is not None and tracing.spans.takes_ids else carried
+                attributes = _outgoing(telemetry, message, self._attempt)
                 self._span = tracing.spans.start(
-                    f"send {message.type}",
-                    SpanKind.PRODUCER,
-                    tracing.writer(carried, message.message_id),
-                    _outgoing(telemetry, message, self._attempt),
-                    self._since,
-                    carried if (error or self._error) is None else None,
+                    f"send {message.type}", SpanKind.PRODUCER, parent, attributes, self._since, own
                 )
         super().__exit__(kind, error, trace)
 

@@ -109,6 +109,11 @@ class Tracing:
         context = trace_context.root(conversation_id, sampled=False)
         return trace_context.root(conversation_id, sampled=self.sampled(context.trace_id))
 
+    def is_root(self, context: SpanContext, conversation_id: str) -> bool:
+        """Return whether this is the context of a conversation's root span."""
+        root = trace_context.root(conversation_id, sampled=False)
+        return (context.trace_id, context.span_id) == (root.trace_id, root.span_id)
+
     def creation(self, writer: SpanContext, message_id: str) -> SpanContext:
         """Return the context that a message carries, from that of the span which writes it."""
         return trace_context.hop(writer, message_id) if self.spans.takes_ids else writer

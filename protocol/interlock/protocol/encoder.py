@@ -15,10 +15,11 @@ from pydantic_core import SchemaSerializer, core_schema
 from interlock.protocol.codec import encode
 from interlock.protocol.envelope import Envelope
 from interlock.protocol.message import Message
-from interlock.protocol.shapes import MESSAGE_ID
+from interlock.protocol.shapes import MESSAGE_ID, TRACEPARENT
 from interlock.protocol.strict_json import MAX_BYTES
 
 _ID = re.compile(MESSAGE_ID)
+_TRACEPARENT = re.compile(TRACEPARENT)
 _KEPT = 1024
 """Pairs of receiver and class whose first bytes are kept."""
 _YEARS = range(2000, 2200)
@@ -47,6 +48,7 @@ class Encoder:
         sent_at: datetime,
         causation_id: str | None = None,
         deadline: datetime | None = None,
+        traceparent: str | None = None,
     ) -> bytes:
         """Return what `encode` returns for the same envelope; about twice as fast. `message_id` is from `new_id`.
 
@@ -57,6 +59,7 @@ class Encoder:
             beginning is None
             or not (conversation_id is message_id or _ID.fullmatch(conversation_id))
             or not (causation_id is None or _ID.fullmatch(causation_id))
+            or not (traceparent is None or _TRACEPARENT.fullmatch(traceparent))
             or not (_is_plain(sent_at) and (deadline is None or _is_plain(deadline)))
         ):
             envelope = Envelope.wrap(
@@ -68,6 +71,7 @@ class Encoder:
                 conversation_id=conversation_id,
                 causation_id=causation_id,
                 deadline=deadline,
+                traceparent=traceparent,
             )
             body = encode(envelope)
             self._keep_beginning(envelope)
@@ -88,6 +92,8 @@ class Encoder:
         parts.append(b'"')
         if deadline is not None:
             parts += b',"deadline":', _MOMENTS.to_json(deadline)
+        if traceparent is not None:
+            parts += b',"traceparent":"', traceparent.encode(), b'"'
         parts.append(b',"hops":0}')
         body = b"".join(parts)
         if len(body) > MAX_BYTES:

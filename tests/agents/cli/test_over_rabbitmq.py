@@ -18,6 +18,7 @@ from anyio.streams.text import TextReceiveStream
 
 from agents.cli.coordinating import AUTHOR, TOPOLOGY, coordinating
 from agents.cli.running import COMMAND, MESSAGES, environment, interlock, run_process
+from interlock.agents.telemetry.trace_file import read_trace
 from interlock.bus.clock import SystemClock
 from interlock.bus.private_broker import PrivateBroker, find_server
 from interlock.bus.rabbitmq import ADMIN, RabbitTransport, definitions
@@ -84,6 +85,26 @@ async def printed(process: Process) -> str:
     assert process.stdout is not None
     with anyio.fail_after(20):
         return "".join([text async for text in TextReceiveStream(process.stdout)])
+
+
+async def test_what_is_sent_from_the_command_line_begins_a_trace(broker: PrivateBroker, tmp_path: Path) -> None:
+    file, trace = tmp_path / "progress.json", tmp_path / "trace.jsonl"
+    file.write_text(
+        '{"from": "devops-agent", "to": "backend-agent", "type": "task_progress", "payload": {"step": "half-way"}}'
+    )
+    traced = settings(broker, "devops-agent") | {"INTERLOCK_TELEMETRY__TRACES": str(trace)}
+    result = await run_process("send", file, settings=traced)
+    assert result.returncode == 0, result.stderr
+    transport = await RabbitTransport.connect(broker.url("backend-agent"), identity="backend-agent")
+    with anyio.fail_after(10):
+        async with transport.consume() as deliveries:
+            delivery = await anext(aiter(deliveries))
+            await delivery.ack()
+    await transport.aclose()
+    envelope, (span,) = decode(delivery.body), read_trace(trace)
+    assert span.name == "send task_progress"
+    assert envelope.traceparent == f"00-{span.trace_id}-{span.span_id}-01"
+    assert (span.parent_id, span.trace_id) == (None, envelope.conversation_id.replace("-", ""))
 
 
 async def test_a_bare_message_is_completed_sent_and_delivered(broker: PrivateBroker) -> None:

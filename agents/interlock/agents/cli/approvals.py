@@ -11,7 +11,7 @@ import anyio
 import typer
 from pydantic import ValidationError
 
-from interlock.agents.cli.broker import connected
+from interlock.agents.cli.broker import connected, telling
 from interlock.agents.cli.decision import Verdict, decide
 from interlock.agents.cli.options import JsonOption, application, settings_of
 from interlock.agents.cli.output import Output, reporting
@@ -109,7 +109,10 @@ async def _send(
     verdict: Verdict, asked: ApprovalRow, settings: Settings, reader: StoreReader, timeout: float
 ) -> ApprovalRow:
     clock = SystemClock()
-    async with connected(settings, identity=CONSOLE, clock=clock) as transport:
+    async with (
+        telling(settings, identity=CONSOLE, clock=clock) as telemetry,
+        connected(settings, identity=CONSOLE, clock=clock) as transport,
+    ):
         return await decide(
             verdict,
             conversation_id=asked.conversation_id,
@@ -117,6 +120,7 @@ async def _send(
             reader=reader,
             clock=clock,
             timeout=timeout,
+            telemetry=telemetry,
         )
 
 

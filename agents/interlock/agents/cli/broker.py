@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["connected"]
+__all__ = ["connected", "telling"]
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from urllib.parse import urlsplit
 
 import anyio
 
 from interlock.agents.settings import Settings
+from interlock.agents.telemetry.opening import open_telemetry
 from interlock.bus.clock import Clock
 from interlock.bus.rabbitmq import RabbitTransport
+from interlock.bus.telemetry import Telemetry
 from interlock.bus.transport import Transport
 from interlock.protocol.errors import UsageError
 
@@ -41,3 +44,16 @@ async def connected(settings: Settings, *, identity: str, clock: Clock) -> Async
     finally:
         with anyio.CancelScope(shield=True):
             await transport.aclose()
+
+
+@asynccontextmanager
+async def telling(settings: Settings, *, identity: str, clock: Clock) -> AsyncGenerator[Telemetry]:
+    """Tell about what is sent as this agent where the settings have traces on; one command is not worth measuring.
+
+    Raises UsageError when traces are on and the extra is not installed.
+    """
+    traces = settings.telemetry.model_copy(update={"metrics": "off"})
+    async with open_telemetry(
+        traces, agent=identity, version=version("interlock"), system="rabbitmq", clock=clock
+    ) as opened:
+        yield opened.telemetry

@@ -10,13 +10,14 @@ __all__ = ["DecisionRefusedError", "Verdict", "decide"]
 
 from typing import TypeAlias
 
+from interlock.bus.bus import Bus
 from interlock.bus.clock import Clock
 from interlock.bus.errors import DeadlineExceededError
 from interlock.bus.store.reading import StoreReader
 from interlock.bus.store.records import ApprovalRow
-from interlock.bus.transport import Outgoing, Transport
+from interlock.bus.telemetry import Telemetry
+from interlock.bus.transport import Transport
 from interlock.protocol.codec import decode
-from interlock.protocol.envelope import Envelope
 from interlock.protocol.errors import PermanentError
 from interlock.protocol.messages.approval import ApprovalDenied, ApprovalGranted, ApprovalRefused
 from interlock.protocol.messages.task import MessageRejected
@@ -36,7 +37,14 @@ class DecisionRefusedError(PermanentError):
 
 
 async def decide(
-    verdict: Verdict, *, conversation_id: str, transport: Transport, reader: StoreReader, clock: Clock, timeout: float
+    verdict: Verdict,
+    *,
+    conversation_id: str,
+    transport: Transport,
+    reader: StoreReader,
+    clock: Clock,
+    timeout: float,
+    telemetry: Telemetry | None = None,
 ) -> ApprovalRow:
     """Send the decision under the transport's identity, and return the approval as the coordinator then has it.
 
@@ -46,24 +54,18 @@ async def decide(
     time: it will, when it runs again. Raises what `Transport.publish` raises.
     """
     before = reader.approval(verdict.approval_id)
-    envelope = Envelope.wrap(
-        verdict,
-        sender=transport.identity,
-        receiver=COORDINATOR,
-        sent_at=clock.now(),
-        conversation_id=conversation_id,
-    )
-    await transport.publish(Outgoing.of(envelope))
+    bus = Bus(transport, clock=clock, telemetry=telemetry)
+    message_id = await bus.publish(verdict, to=COORDINATOR, conversation_id=conversation_id)
     deadline = clock.monotonic() + timeout
-    while (state := reader.inbox_state(envelope.id)) not in {"done", "dead"}:
+    while (state := reader.inbox_state(message_id)) not in {"done", "dead"}:
         if clock.monotonic() >= deadline:
-            raise DeadlineExceededError(COORDINATOR, envelope.type, envelope.id, timeout)
+            raise DeadlineExceededError(COORDINATOR, verdict.declaration.type, message_id, timeout)
         await clock.sleep(_POLL)
     if state == "dead":
         raise PermanentError(
-            f"the coordinator could not handle the decision (message {envelope.id}): it is among its dead letters"
+            f"the coordinator could not handle the decision (message {message_id}): it is among its dead letters"
         )
-    for body in reader.consequences(envelope.id):
+    for body in reader.consequences(message_id):
         answer = decode(body).payload
         if isinstance(answer, ApprovalRefused | MessageRejected):
             raise DecisionRefusedError(verdict.approval_id, answer.code, answer.reason)

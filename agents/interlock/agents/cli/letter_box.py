@@ -15,7 +15,7 @@ from typing import Self, TypeVar
 import anyio
 
 from interlock.agents.agent import Agent
-from interlock.agents.cli.broker import connected
+from interlock.agents.cli.broker import connected, telling
 from interlock.agents.dead_letters import DeadLetters
 from interlock.agents.intake import Intake
 from interlock.agents.patience import Patience
@@ -146,7 +146,10 @@ class LetterBox:
             transport = await self._stack.enter_async_context(
                 connected(self._settings, identity=CONSOLE, clock=self._clock)
             )
-            self._bus = Bus(transport, clock=self._clock)
+            telemetry = await self._stack.enter_async_context(
+                telling(self._settings, identity=CONSOLE, clock=self._clock)
+            )
+            self._bus = Bus(transport, clock=self._clock, telemetry=telemetry)
         answer: Message = await self._bus.request(request, to=self.agent, timeout=self._timeout)
         if isinstance(answer, kind):
             return answer
