@@ -147,6 +147,39 @@ def mutated(draw: st.DrawFn) -> bytes:
     return body
 
 
+@st.composite
+def written(draw: st.DrawFn, deepest: int = 3) -> str:
+    """Draw JSON as strange writers might: few names, so that some are doubled, escapes, white space, any number."""
+    space = st.sampled_from(["", "", " ", "\n\t"])
+    text = st.sampled_from(
+        ["a", "b", ":", "a/", r"a\/", r"\u0061", r"\\", r"\"", r"\n", r"\\u0000", r"\u0000", r"\ud800", "é"]
+    )
+    numbers = st.sampled_from(["0", "-0", "01", "1.50", "1e3", "1e400", "-1E-400", "9" * 18, "9" * 19, str(2**63 - 1)])
+    around = draw(space)
+    kind = draw(st.sampled_from("{{[s1t" if deepest else "s1t"))
+    if kind == "{":
+        names = draw(st.lists(text, max_size=4))
+        inside = ",".join(f'{around}"{name}"{draw(space)}:{draw(written(deepest - 1))}' for name in names)
+        return f"{{{inside}{around}}}"
+    if kind == "[":
+        return f"[{','.join(draw(st.lists(written(deepest - 1), max_size=3)))}{around}]"
+    if kind == "s":
+        return f'"{draw(text)}{draw(text)}"'
+    return around + draw(numbers if kind == "1" else st.sampled_from(["true", "false", "null", "NaN", "-Infinity"]))
+
+
+@settings(max_examples=500, deadline=None)
+@given(written().map(str.encode))
+def test_it_agrees_with_the_reference_about_strange_writers(body: bytes) -> None:
+    assert verdict(parse_object, body) == verdict(reference, body)
+
+
+@pytest.mark.parametrize("message", MESSAGES[:20])
+def test_ordinary_messages_are_scanned_once(message: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("interlock.protocol.strict_json._DECODER", None)
+    assert parse_object(message) == reference(message)
+
+
 @settings(max_examples=1_500, deadline=None)
 @given(mutated() | st.lists(TRICKY, max_size=12).map(b"".join))
 def test_it_agrees_with_the_reference_about_verdict_code_and_path(body: bytes) -> None:
