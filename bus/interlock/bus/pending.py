@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["LIFE_CYCLE", "OnProgress", "PendingRequest", "UnderWay"]
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -50,7 +49,25 @@ _FOR_ANY_REQUEST = (TaskAccepted, TaskProgress, *LIFE_CYCLE)
 
 
 class PendingRequest:
-    """Waits for what ends one request; acceptance and progress prolong the wait, up to the request's deadline."""
+    """Waits for what ends one request; acceptance and progress prolong the wait, up to the request's deadline.
+
+    Thousands may wait at a time, so it is small: an `asyncio.Event` and a deque begin with room for 64 entries each, a
+    quarter of what a waiting request takes.
+    """
+
+    __slots__ = (
+        "_alarms",
+        "_clock",
+        "_deadline",
+        "_ending",
+        "_expires",
+        "_has_news",
+        "_silence",
+        "_since",
+        "_under_way",
+        "_waiter",
+        "request",
+    )
 
     def __init__(self, request: Envelope[Message], *, silence: float, clock: Clock, alarms: Alarms) -> None:
         """`silence` is how many seconds may pass without a word from the receiver."""
@@ -63,9 +80,10 @@ class PendingRequest:
         if request.deadline is not None:
             self._deadline = clock.monotonic() + (request.deadline - clock.now()).total_seconds()
         self._expires = 0.0
-        self._under_way: deque[UnderWay] = deque()
+        self._under_way: list[UnderWay] = []
         self._ending: Message | InterlockError | None = None
-        self._news = asyncio.Event()
+        self._has_news = False
+        self._waiter: asyncio.Future[None] | None = None
         self.prolong()
 
     def __repr__(self) -> str:
@@ -106,20 +124,20 @@ class PendingRequest:
             self.prolong()
         else:
             self._ending = message
-        self._news.set()
+        self._tell()
 
     def fail(self, error: InterlockError) -> None:
         """End the wait with an error, unless the answer has come."""
         if self._ending is None:
             self._ending = error
-            self._news.set()
+            self._tell()
 
     async def wait(self, on_progress: OnProgress | None) -> Message:
         """Return what ended it. Raises DeadlineExceededError, and whatever it was failed with."""
         while True:
             await self._wait_for_news()
             while self._under_way:
-                step = self._under_way.popleft()
+                step = self._under_way.pop(0)
                 if on_progress is not None:
                     await on_progress(step)
             ending = self._ending
@@ -129,7 +147,7 @@ class PendingRequest:
                 raise ending
             if ending is not None:
                 return ending
-            if self.left <= 0 and not self._news.is_set():
+            if self.left <= 0 and not self._has_news:
                 raise self._exceeded()
 
     def _exceeded(self) -> DeadlineExceededError:
@@ -139,10 +157,17 @@ class PendingRequest:
 
     async def _wait_for_news(self) -> None:
         """Return when something has come, or the time is over."""
-        if not self._news.is_set():
-            alarm = self._alarms.set(self._expires, self._news.set)
+        if not self._has_news:
+            self._waiter = asyncio.get_running_loop().create_future()
+            alarm = self._alarms.set(self._expires, self._tell)
             try:
-                await self._news.wait()
+                await self._waiter
             finally:
+                self._waiter = None
                 alarm.cancel()
-        self._news.clear()
+        self._has_news = False
+
+    def _tell(self) -> None:
+        self._has_news = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
