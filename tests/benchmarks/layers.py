@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["measure"]
+__all__ = ["ACCEPT", "DUMP", "ENCODE", "PUBLISH", "VALIDATE", "layers", "measure"]
 
 import timeit
 from collections.abc import Callable, Coroutine
@@ -31,8 +31,15 @@ class _Nowhere:
         """Return at once."""
 
 
-def measure(rounds: int) -> dict[str, float]:
-    """Return microseconds by layer; what is below contains what is above it, per direction."""
+DUMP = "out: pydantic's model_dump_json"
+ENCODE = "out: encode an envelope"
+PUBLISH = "out: Bus.publish, without a client"
+VALIDATE = "in: pydantic's model_validate_json"
+ACCEPT = "in: accept a delivery"
+
+
+def layers() -> dict[str, Callable[[], object]]:
+    """Return what each layer does for one message; what is below contains what is above it, per direction."""
     bus = Bus(cast("Transport", _Nowhere()), clock=SystemClock())
     arrival = cast(
         "Arrival",
@@ -48,18 +55,22 @@ def measure(rounds: int) -> dict[str, float]:
     def publish() -> None:
         _run(bus.publish(MESSAGE, to=RECEIVER))
 
-    layers: dict[str, Callable[[], object]] = {
-        "out: pydantic's model_dump_json": lambda: EVENT.model_dump_json(by_alias=True, exclude_none=True),
-        "out: encode an envelope": lambda: encode(EVENT),
-        "out: Bus.publish, without a client": publish,
+    return {
+        DUMP: lambda: EVENT.model_dump_json(by_alias=True, exclude_none=True),
+        ENCODE: lambda: encode(EVENT),
+        PUBLISH: publish,
         "in: read JSON within the limits": lambda: parse_object(BODY),
-        "in: pydantic's model_validate_json": lambda: Event.model_validate_json(BODY),
+        VALIDATE: lambda: Event.model_validate_json(BODY),
         "in: decode an envelope": lambda: decode(BODY, catalogue=CATALOGUE),
-        "in: accept a delivery": lambda: accept(arrival, catalogue=CATALOGUE),
+        ACCEPT: lambda: accept(arrival, catalogue=CATALOGUE),
     }
+
+
+def measure(rounds: int) -> dict[str, float]:
+    """Return microseconds by layer."""
     return {
         name: min(timeit.repeat(layer, number=_TIMES, repeat=20 * rounds)) / _TIMES * 1e6
-        for name, layer in layers.items()
+        for name, layer in layers().items()
     }
 
 

@@ -63,10 +63,6 @@ def _of(name: str, *arguments: str, shorter: tuple[str, ...] | None = None) -> A
     return partial(_program, name=name, arguments=arguments, shorter=arguments if shorter is None else shorter)
 
 
-async def _start(quick: bool, rounds: int) -> Any:
-    return await _program(quick, min(rounds, 3), name="start.py", arguments=(), shorter=())
-
-
 _PAIRS = ("--contenders", "interlock", "faststream", "--in-flight")
 
 PARTS: dict[str, Part] = {
@@ -92,5 +88,5 @@ PARTS: dict[str, Part] = {
     ),
     "memory": Part(10, alone=_memory),
     "layers": Part(5, alone=_layers),
-    "start": Part(50, alone=_start),
+    "start": Part(60, alone=_of("start.py")),
 }

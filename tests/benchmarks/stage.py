@@ -209,13 +209,15 @@ class Stage:
         return [str(program), scene, *where, str(count), str(in_flight), str(len(BODY))]
 
 
+_PATIENCE = 900.0
+"""Seconds that a scene may take; a million messages on a busy machine take minutes."""
 _PARCEL = 355
 """Bytes of text that make a parcel as large as the example."""
 
 
 def _finished(contender: Contender, scene: str, process: subprocess.Popen[str]) -> Figures:
     try:
-        said, complaints = process.communicate(timeout=300)
+        said, complaints = process.communicate(timeout=_PATIENCE)
     except subprocess.TimeoutExpired:
         process.kill()
         said, complaints = process.communicate()
