@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check docs reference format bench faults
+.PHONY: help demo setup test check docs reference format bench performance faults
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -9,7 +9,7 @@ BENCH := build/bench/venv
 CODE := agents bus protocol tests deploy
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: $(INSTALLED) ## Take a Jira ticket through the whole team to an accepted database (ARGS="--broker memory …")
 	$(BIN)/interlock demo $(ARGS)
@@ -49,6 +49,9 @@ format: $(INSTALLED) ## Format the code and repair what the linter can
 
 bench: setup $(BENCH)/.installed ## Measure Interlock beside its peers, in a quarter of an hour (ARGS="--quick", "--only PART", "--resume")
 	PYTHONPATH=tests $(BENCH)/bin/python -m benchmarks.suite $(ARGS)
+
+performance: $(INSTALLED) ## Write docs/performance.md and its plots from what make bench has measured
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.page
 
 faults: setup ## Kill agents and the broker at work, 30 times, and look for losses and doubles (ARGS="--seed 7")
 	$(BIN)/python tests/faults/kill_agents.py --kills 30 $(ARGS)

@@ -25,6 +25,7 @@ _FROM_OUTSIDE: Mapping[str, str] = {
     "changelog.d/README.md": "changelog-fragments.md",
     "LICENSE": "license.md",
 }
+_MEASURED = ("performance.md", "faults.md")
 _LINK = re.compile(r"(?P<before>\]\()(?P<target>[^)#:]+)(?P<anchor>#[^)]*)?\)")
 
 
@@ -35,7 +36,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         {"Tutorial": ["tutorial.md", *_pages("tutorial")]},
         {"How-to": ["how-to/index.md", *_pages("how-to")]},
         {"Reference": ["messages.md", *_pages("reference"), "operations.md"]},
-        {"Explanation": ["architecture.md", *_pages("explanation"), "faults.md", *_pages("workflows")]},
+        {"Explanation": ["architecture.md", *_pages("explanation"), *_MEASURED, *_pages("workflows")]},
         {"Decisions": ["decisions/index.md", *_pages("decisions")]},
     ]
     if _MERMAID.is_file():

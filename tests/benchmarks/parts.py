@@ -19,6 +19,7 @@ from benchmarks.rounds import Case, interleave
 from benchmarks.stage import Stage
 
 _FOLDER = Path(__file__).parent
+_NUMBERS = ("--processes", "1", "4", "8")
 OnStage: TypeAlias = "Callable[[Stage, bool, int], Any]"
 """Measures over a broker: quickly or not, in so many rounds."""
 Alone: TypeAlias = "Callable[[bool, int], Awaitable[Any]]"
@@ -63,6 +64,12 @@ def _of(name: str, *arguments: str, shorter: tuple[str, ...] | None = None) -> A
     return partial(_program, name=name, arguments=arguments, shorter=arguments if shorter is None else shorter)
 
 
+async def _replicas(quick: bool, rounds: int) -> Any:
+    options = ("--json", "--rounds", str(rounds), "--count", "500" if quick else "2000", *_NUMBERS)
+    told = await anyio.run_process([sys.executable, str(_FOLDER / "replicas.py"), *options], stderr=None)
+    return [json.loads(line) for line in told.stdout.splitlines()]
+
+
 _PAIRS = ("--contenders", "interlock", "faststream", "--in-flight")
 
 PARTS: dict[str, Part] = {
@@ -86,6 +93,10 @@ PARTS: dict[str, Part] = {
             shorter=("--store", "postgresql", *_PAIRS, "10", "100", "--count", "500"),
         ),
     ),
+    "durable-latency": Part(
+        60, alone=_of("durable.py", "--at", "200", "--contenders", "interlock", "bare", "faststream")
+    ),
+    "replicas": Part(80, alone=_replicas),
     "memory": Part(10, alone=_memory),
     "layers": Part(5, alone=_layers),
     "start": Part(60, alone=_of("start.py")),

@@ -20,7 +20,7 @@ WORKS = {"publish, one by one": 1, "publish, 200 in flight": 200, "publish, 500 
 
 def cases(stage: Stage, *, quick: bool, names: Sequence[str] = ()) -> Iterator[Case]:
     """Yield a case for each contender that is installed: publish in several ways, and drain what was published."""
-    few, many = (200, 1_500) if quick else (300, 3_000)
+    few, many = (200, 1_500) if quick else (300, 2_000)
     for contender in contenders(names):
         yield Case(contender.name, partial(_turn, stage, contender, few, many * contender.stamina))
 

@@ -45,6 +45,8 @@ def of(part: str, found: Any) -> str:
         "processes": _processes,
         "durable": _durable,
         "durable-postgresql": _durable,
+        "durable-latency": _added,
+        "replicas": _replicas,
         "memory": _memory,
         "layers": _layers,
         "backlog": _backlog,
@@ -129,6 +131,39 @@ def _durable(found: Any) -> str:
             for row in rows
         ),
         words=2,
+    )
+
+
+def _added(found: Any) -> str:
+    """Say how long an answer, which is two messages, takes at a pace, and what durability adds to a message."""
+    disk = statistics.median(row["fdatasync"] for row in found)
+    took = {row["contender"]: row["p50"] for row in found}
+    added = (took["interlock"] - took["bare"]) / 2
+    rows = [
+        *((f"an answer: {CONTENDERS[contender]}", f"{took[contender]:.2f}") for contender in CONTENDERS),
+        ("one fdatasync of this disk", f"{disk:.2f}"),
+        ("what durability adds to a message", f"{added:.2f}"),
+        ("that is so many fdatasync", f"{added / disk:.1f}"),
+    ]
+    return markdown(("200 pings a second", "p50 ms"), rows)
+
+
+def _replicas(found: Any) -> str:
+    head = ("store", "processes", "answers/s, all together", "x one process", "CPU µs an answer", "commits an answer")
+    names = {"postgresql": "PostgreSQL, replicas of one agent", "sqlite": "SQLite, an agent each"}
+    return markdown(
+        head,
+        (
+            (
+                names[row["store"]],
+                f"{row['processes']:.0f}",
+                f"{row['rate']:,.0f}",
+                f"{row['ratio']:.2f}",
+                f"{row['cpu']:,.0f}",
+                f"{row['commits']:.2f}",
+            )
+            for row in found
+        ),
     )
 
 
