@@ -5,7 +5,7 @@ There are two: `StockChannel` does everything through aio-pika, `TapChannel` the
 
 from __future__ import annotations
 
-__all__ = ["CLOSE_TIMEOUT", "Channel", "ChannelDelivery", "close_channel"]
+__all__ = ["CLOSE_TIMEOUT", "Channel", "ChannelDelivery", "close_channel", "settled"]
 
 import asyncio
 from collections.abc import Callable
@@ -22,6 +22,9 @@ from interlock.bus.transport import Delivery, Outgoing
 
 CLOSE_TIMEOUT = 5.0
 """Seconds for the broker's answer when a channel is closed."""
+
+
+_QUESTIONS = 2
 
 
 class ChannelDelivery(Delivery, Protocol):
@@ -80,12 +83,23 @@ class Channel(Protocol):
         ...
 
     async def cancel(self) -> None:
-        """End the subscription; what was settled before is then known to the broker."""
+        """Let the broker know what was settled; closing the channel then ends the subscription."""
         ...
 
     async def aclose(self) -> None:
         """Close it within a bound; publishes on the way count as lost."""
         ...
+
+
+async def settled(raw: aiormq.Channel, queue: str) -> None:
+    """Return when the queue knows what this channel has settled.
+
+    A quorum queue takes some 32 acknowledgements at a time (rabbit_fifo_client) and drops the others when the channel
+    closes at once. The answers to these questions come after them. `basic.cancel` would do as well, but lets the next
+    consumer have newer messages before those that this one still holds; the channel's end gives them back first.
+    """
+    for _ in range(_QUESTIONS):
+        await raw.queue_declare(queue, passive=True)
 
 
 async def close_channel(channel: AbstractChannel) -> None:

@@ -13,7 +13,7 @@ from aiormq import spec
 from aiormq.abc import DeliveredMessage
 from pamqp.common import FieldTable
 
-from interlock.bus.rabbitmq.channel import close_channel
+from interlock.bus.rabbitmq.channel import close_channel, settled
 from interlock.bus.rabbitmq.delivery import RabbitDelivery
 from interlock.bus.rabbitmq.topology import MESSAGES
 from interlock.bus.rabbitmq.verdict import LOST, SILENT, STORED, Outcome, outcome_of
@@ -36,6 +36,7 @@ class StockChannel:
         self._raw = raw
         self._loop = asyncio.get_running_loop()
         self._tag = ""
+        self._queue = ""
         self._unconfirmed = 0
         self._room: asyncio.Future[None] | None = None
 
@@ -137,13 +138,14 @@ class StockChannel:
         async def take(message: DeliveredMessage) -> None:
             receive(RabbitDelivery(message))
 
+        self._queue = queue
         answer = await self._raw.basic_consume(queue, take)
         self._tag = answer.consumer_tag or ""
 
     async def cancel(self) -> None:
         """See `Channel.cancel`."""
         if not self._raw.is_closed and self._tag:
-            await self._raw.basic_cancel(self._tag)
+            await settled(self._raw, self._queue)
 
     async def aclose(self) -> None:
         """See `Channel.aclose`."""

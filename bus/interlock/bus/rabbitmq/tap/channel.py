@@ -13,7 +13,7 @@ import aiormq
 from aio_pika.abc import AbstractChannel
 from aiormq.abc import DeliveredMessage
 
-from interlock.bus.rabbitmq.channel import close_channel
+from interlock.bus.rabbitmq.channel import close_channel, settled
 from interlock.bus.rabbitmq.tap import frames
 from interlock.bus.rabbitmq.tap.acks import Acks
 from interlock.bus.rabbitmq.tap.arrived import ArrivedContent
@@ -64,6 +64,7 @@ class TapChannel:
         self._receive: Callable[[TapDelivery], None] | None = None
         self._on_end: Callable[[], None] | None = None
         self._tag = ""
+        self._queue = ""
         stream.attach(self._number, self)
 
     def __repr__(self) -> str:
@@ -123,16 +124,16 @@ class TapChannel:
         """See `Channel.consume`."""
         self._receive = receive
         self._on_end = on_end
+        self._queue = queue
         answer = await self._raw.basic_consume(queue, _never)
         self._tag = answer.consumer_tag or ""
 
     async def cancel(self) -> None:
         """See `Channel.cancel`."""
         if not self.is_closed and self._tag:
-            # A quorum queue takes some 32 acknowledgements at a time (rabbit_fifo_client) and drops the others when the
-            # channel closes at once: the answer to the cancel comes after them.
             self._write_all_settles()
-            await self._raw.basic_cancel(self._tag)
+            self._stream.flush()
+            await settled(self._raw, self._queue)
             self._write_all_settles()
 
     async def aclose(self) -> None:
