@@ -23,6 +23,7 @@ class TcpProxy:
         self.accepted = 0
         self._upstream = upstream
         self._writers: set[asyncio.StreamWriter] = set()
+        self._left: dict[bool, int] = {}
         self._flowing = anyio.Event()
         self._flowing.set()
 
@@ -54,6 +55,10 @@ class TcpProxy:
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             writer.transport.abort()
 
+    def cut_after(self, size: int, *, to_broker: bool) -> None:
+        """End every connection once this many more bytes have gone that way: wherever in a frame that may be."""
+        self._left[to_broker] = size
+
     def silence(self) -> None:
         """Let connections stay open and carry nothing, as a pulled cable does."""
         self._flowing = anyio.Event()
@@ -62,21 +67,39 @@ class TcpProxy:
         """Let what was held back flow."""
         self._flowing.set()
 
+    def _passed(self, chunk: bytes, to_broker: bool) -> bytes:
+        left = self._left.get(to_broker)
+        if left is None:
+            return chunk
+        if left < len(chunk):
+            del self._left[to_broker]
+            return chunk[:left]
+        self._left[to_broker] = left - len(chunk)
+        return chunk
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
-        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._upstream)
+        try:
+            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._upstream)
+        except OSError:  # there is no broker at the moment
+            writer.close()
+            return
         self._writers |= {writer, up_writer}
         try:
-            await asyncio.gather(self._pump(reader, up_writer), self._pump(up_reader, writer))
+            await asyncio.gather(self._pump(reader, up_writer, True), self._pump(up_reader, writer, False))
         finally:
             self._writers -= {writer, up_writer}
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, to_broker: bool) -> None:
         with suppress(OSError):
             while chunk := await reader.read(65_536):
                 await self._flowing.wait()
-                writer.write(chunk)
+                passed = self._passed(chunk, to_broker)
+                writer.write(passed)
                 await writer.drain()
+                if len(passed) < len(chunk):
+                    for each in tuple(self._writers):
+                        each.close()
         writer.close()
         with suppress(OSError):
             await writer.wait_closed()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import anyio
 import pytest
@@ -93,6 +95,32 @@ async def test_what_is_in_flight_when_connections_are_reset_is_published_and_del
         traffic.assert_order()
         assert alpha.status.reconnects >= 1
         assert beta.status.reconnects >= 1
+
+
+@pytest.mark.parametrize("to_broker", [True, False], ids=["to the broker", "to the clients"])
+async def test_connections_that_end_anywhere_in_a_frame_are_made_again(
+    rabbitmq: PrivateBroker, to_broker: bool
+) -> None:
+    """In methods, headers, bodies and between them: a message and its copy are less than a thousand bytes.
+
+    On the fast path alone: aiormq leaves a few publishes without an answer until their timeout, when a connection ends
+    with no reset.
+    """
+    border = Border(rabbitmq, client="tap")
+    await border.declare("beta-agent")
+    async with TcpProxy.to(border.broker.port) as proxy:
+        alpha, beta = await border.over("alpha-agent", proxy), await border.over("beta-agent", proxy)
+        traffic = Traffic(alpha, beta)
+
+        async def cut() -> None:
+            for size in (1, 3, 7, 8, 9, 20, 50, 99, 150, 210, 333, 512, 777, 1_000):
+                more = partial(operator.lt, proxy.accepted)
+                proxy.cut_after(size, to_broker=to_broker)
+                await eventually(lambda: accepted(proxy), more)
+
+        await traffic.flow(cut)
+        traffic.assert_order()
+    await border.aclose()
 
 
 async def test_connections_that_the_broker_closes_are_made_again(border: Border) -> None:
