@@ -102,8 +102,7 @@ class Writer:
         self._ended = self._loop.create_future()
         self._operations = 0
         self._commits = 0
-        self._thread = threading.Thread(target=self._run, name=f"store {name}", daemon=True)
-        self._thread.start()
+        self._thread = self._started()
 
     def __repr__(self) -> str:
         return f"Writer({self._name!r}, closed={self._closed}, operations={self._operations}, commits={self._commits})"
@@ -157,6 +156,12 @@ class Writer:
                 for first in range(0, len(self._asked), _LARGEST_GROUP):
                     self._tasks.put(self._asked[first : first + _LARGEST_GROUP])
                 self._asked.clear()
+
+    def _started(self) -> threading.Thread:
+        """Start what runs the operations; a simulation runs them in the event loop instead."""
+        thread = threading.Thread(target=self._run, name=f"store {self._name}", daemon=True)
+        thread.start()
+        return thread
 
     def _run(self) -> None:
         group: list[_Task] = []
