@@ -71,7 +71,7 @@ class Disk(SqliteDatabase):
         self.choices = None
         self.is_away = False
 
-    def begin(self) -> None:
+    def begin(self, *, alone: bool = True) -> None:  # noqa: ARG002 - nobody is beside it
         if self.is_away:
             raise sqlite3.OperationalError("database is locked")
         self.connection.execute("BEGIN")
