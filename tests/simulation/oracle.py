@@ -21,8 +21,8 @@ _LOOK = 1.0
 _DISTURBING = {Fault.STORE_AWAY, Fault.COMMIT_LOST, Fault.STEP}
 """Faults after which times are not exact: the look waits for the store, or for the clock."""
 
-_SHUFFLING = {Fault.REORDER, Fault.STORE_AWAY, Fault.COMMIT_LOST}
-"""Faults that may cost the order: `Intake` says so of a store that is away."""
+_SHUFFLING = {Fault.REORDER}
+"""Faults that cost the order before anything of ours sees it."""
 
 
 def violations(world: World) -> list[str]:

@@ -42,8 +42,8 @@ class _Arrived:
 class Intake:
     """Reads deliveries in order and acknowledges what is safely stored; what arrives together is stored together.
 
-    While the store is away, deliveries wait here unacknowledged, so none costs an attempt; their order among
-    themselves may then be lost. How many wait at most is the transport's prefetch.
+    What arrives while the store writes, or while it is away, waits here unacknowledged for its turn: nothing overtakes
+    what the store could not take, and none costs an attempt. How many wait at most is the transport's prefetch.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Intake:
         self._batch = batch
         self._arrived: list[_Arrived] = []
         self._is_open = False
-        self._in_order = asyncio.Lock()
+        self._is_settling = False
         self._reading = anyio.CancelScope()
 
     def __repr__(self) -> str:
@@ -95,6 +95,7 @@ class Intake:
         """
         self._arrived = []
         self._is_open = True
+        self._is_settling = False
         async with asyncio.TaskGroup() as tasks:  # a fourth of the cost of anyio's
 
             def begin(work: Coroutine[Any, Any, None]) -> None:
@@ -104,10 +105,21 @@ class Intake:
                     work.close()  # the broker offers it again
 
             def settle() -> None:
-                """Begin with what has arrived since the last time."""
-                if self._arrived:
-                    arrived, self._arrived = self._arrived, []
-                    begin(self._settle(arrived, take_in, stored))
+                """Begin with what has arrived, unless those who are at it will come to it."""
+                if self._arrived and not self._is_settling and self._is_open:
+                    self._is_settling = True
+                    begin(settle_all())
+
+            async def settle_all() -> None:
+                """Take in one batch after the other until nothing is left."""
+                try:
+                    while self._arrived:
+                        arrived, self._arrived = self._arrived[: self._batch], self._arrived[self._batch :]
+                        begins = await self._begin(arrived)
+                        receipts = await take_in([each.message for each in arrived])
+                        await self._acknowledge(arrived, begins, receipts, stored)
+                finally:
+                    self._is_settling = False
 
             try:
                 with self._reading:
@@ -135,15 +147,13 @@ class Intake:
         if task.cancelled() or task.exception() is not None:
             self._is_open = False
 
-    async def _settle(
+    async def _acknowledge(
         self,
         arrived: Sequence[_Arrived],
-        take_in: Callable[[Sequence[InboxMessage]], Awaitable[Sequence[Receipt]]],
+        begins: Sequence[bool],
+        receipts: Sequence[Receipt],
         stored: Callable[[str], None],
     ) -> None:
-        async with self._in_order:  # only who asks the store before that is ever waited for
-            begins = await self._begin(arrived)
-        receipts = await take_in([each.message for each in arrived])
         for each, begin, receipt in zip(arrived, begins, receipts, strict=True):
             with each.receiving as receiving:
                 receiving.concerns(each.envelope, begins=begin)
