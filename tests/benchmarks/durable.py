@@ -16,7 +16,7 @@ import argparse
 import asyncio
 import json
 import os
-import resource
+import re
 import statistics
 import subprocess
 import sys
@@ -53,6 +53,11 @@ from interlock.protocol.values import ShortText
 ASKER, ANSWERER = "asker-agent", "answerer-agent"
 TEXT = "x" * 100
 ANNOUNCEMENTS = {("all", f"agent_{news}") for news in ("announced", "heartbeat", "offline")}
+
+
+def _peak() -> float:
+    """Return the MiB that this program had at most; getrusage would count its parent before exec as well."""
+    return int(re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[0]) / 1024
 
 
 class Ping(Event, type="ping", route=Route.of(ANY, ANY)):
@@ -123,7 +128,7 @@ class Progress:
             self._result = {
                 "rate": self._count / (time.perf_counter() - self._began),
                 "cpu": (time.process_time() - self._cpu) / self._count * 1e6,
-                "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                "rss": _peak(),
                 "p50": statistics.median(self._took) * 1e3 if self._took else 0.0,
             }
             self._done.set()
@@ -188,7 +193,7 @@ async def interlock(task: Task) -> dict[str, float]:
             cpu = time.process_time()
             await _line()
             spent = (time.process_time() - cpu) / task.count * 1e6
-            result = {"cpu": spent, "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+            result = {"cpu": spent, "rss": _peak()}
         statistics_ = store.statistics()
         result["operations"], result["commits"] = statistics_.operations / task.count, statistics_.commits / task.count
         tasks.cancel_scope.cancel()
@@ -268,7 +273,7 @@ async def bare(task: Task) -> dict[str, float]:
             cpu = time.process_time()
             await _line()
             spent = (time.process_time() - cpu) / task.count * 1e6
-            result = {"cpu": spent, "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+            result = {"cpu": spent, "rss": _peak()}
         tasks.cancel_scope.cancel()
     return result
 
@@ -319,7 +324,7 @@ async def faststream(task: Task) -> dict[str, float]:
         cpu = time.process_time()
         await _line()
         spent = (time.process_time() - cpu) / task.count * 1e6
-        return {"cpu": spent, "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+        return {"cpu": spent, "rss": _peak()}
 
 
 async def _line() -> None:
@@ -446,7 +451,7 @@ async def _postgresql(folder: Path, stack: AsyncExitStack) -> dict[str, str]:
     from interlock.bus.private_postgres import PrivatePostgres
     from interlock.bus.store.postgres.store import migrate_schema
 
-    server = await stack.enter_async_context(PrivatePostgres(folder / "postgres"))
+    server = await stack.enter_async_context(PrivatePostgres(folder / "postgres", durable=True))
     now = to_micros(SystemClock().now())
     for name in (ASKER, ANSWERER):
         await anyio.to_thread.run_sync(partial(migrate_schema, server.url(), agent=name, now=now))

@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import json
 import os
+import re
 import resource
 import statistics
 import subprocess
@@ -112,7 +113,12 @@ async def work(worker: Worker) -> dict[str, float]:
         spent = resource.getrusage(resource.RUSAGE_SELF)
         done = store.statistics()
     cpu = spent.ru_utime + spent.ru_stime - before.ru_utime - before.ru_stime
-    return {"cpu": cpu, "rss": spent.ru_maxrss / 1024, "operations": done.operations, "commits": done.commits}
+    return {"cpu": cpu, "rss": _peak(), "operations": done.operations, "commits": done.commits}
+
+
+def _peak() -> float:
+    """Return the MiB that this program had at most; getrusage would count its parent before exec as well."""
+    return int(re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[0]) / 1024
 
 
 async def _say_and_wait(word: str) -> None:
