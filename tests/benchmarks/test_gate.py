@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import sys
 import time
 import timeit
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -28,7 +30,7 @@ from interlock.protocol.envelope import Envelope
 
 LEAST = {"publish, 500 in flight": 2.5, "consume": 2.5}
 """How many times our client's CPU time raw aio-pika's takes, per message."""
-MEMORY_BUS = 15.0
+MEMORY_BUS = 25.0
 """How many times as many messages as FastStream's TestRabbitBroker, per second of CPU."""
 COMMITS = 0.5
 """Commits for each message that is received, claimed, finished and sent, sixteen in flight."""
@@ -91,10 +93,22 @@ def test_the_gate_is_shut_for_the_bus_over_the_stock_client(results: Results) ->
 def cost(one: Callable[[], object], other: Callable[[], object]) -> float:
     """Return how many times as long the one takes; each has many short turns beside the other, the fastest counts."""
     taken: tuple[list[float], list[float]] = ([], [])
-    for _ in range(60):
-        for work, times in zip((one, other), taken, strict=True):
-            times.append(timeit.timeit(work, timer=time.process_time, number=TURNS))
+    with untraced():
+        for _ in range(60):
+            for work, times in zip((one, other), taken, strict=True):
+                times.append(timeit.timeit(work, timer=time.process_time, number=TURNS))
     return min(taken[0]) / min(taken[1])
+
+
+@contextmanager
+def untraced() -> Generator[None]:
+    """Keep coverage from looking at every line, which makes Python dear beside what is compiled."""
+    tracer = sys.gettrace()
+    sys.settrace(None)
+    try:
+        yield
+    finally:
+        sys.settrace(tracer)
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -143,7 +157,8 @@ def test_the_gate_is_shut_for_a_second_copy() -> None:
 
 
 async def test_the_memory_bus_leaves_faststreams_behind() -> None:
-    measured = await memory.measure(3)
+    with untraced():
+        measured = await memory.measure(3)
 
     assert statistics.median(ours / theirs for ours, theirs in measured) >= MEMORY_BUS
 

@@ -141,13 +141,16 @@ class Publisher:
                     await line.channel.drained()
                 else:
                     return line
-        if self._line is not None and self._line.channel.is_full:
+        if self._line is not None and not self._line.channel.is_closed:
             blocked = self._line.channel.blocked
             raise BrokerUnavailableError(
                 f"message {message.message_id} was not sent: the broker takes nothing"
                 + (f" ({blocked})" if blocked else "")
             )
-        raise BrokerUnavailableError(f"{self._identity} has no connection to publish over; is the broker running?")
+        raise BrokerUnavailableError(
+            f"message {message.message_id} was not sent: {self._identity} has no connection to publish over; "
+            "is the broker running?"
+        )
 
     async def _open(self, deadline: float) -> None:
         async with self._opening:
