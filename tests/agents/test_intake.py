@@ -114,9 +114,12 @@ async def test_a_type_that_this_sender_may_not_send_is_parked_and_told(agent: Ag
         assert told.code == "not_allowed"
 
 
-async def test_a_reply_address_of_somebody_else_is_refused(agent: Agent, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "address", ["coordinator", "reply.coordinator.1", f"reply.{PEER}.1\x00", f"reply.{PEER}.1\r\n"]
+)
+async def test_a_reply_address_that_is_not_the_senders_is_refused(agent: Agent, tmp_path: Path, address: str) -> None:
     async with workplace(agent, tmp_path) as place, place.running():
-        await place.say(Question(text="hello"), reply_to="coordinator")
+        await place.say(Question(text="hello"), reply_to=address)
         (told,) = await place.until(lambda: place.answers)
         assert isinstance(told, MessageRejected)
         assert (told.code, told.path) == ("not_allowed", "replyTo")

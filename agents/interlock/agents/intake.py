@@ -203,8 +203,8 @@ class Intake:
         envelope = accept(delivery, catalogue=self._agent.catalogue)
         if envelope.receiver not in {self._agent.name, ALL}:
             raise InvalidMessageError(RejectionCode.WRONG_RECEIVER, f"this is {self._agent.name}", path="to")
-        if delivery.reply_to is not None and not delivery.reply_to.startswith(f"reply.{envelope.sender}."):
-            raise InvalidMessageError(RejectionCode.NOT_ALLOWED, "answers may go to the sender only", path="replyTo")
+        if delivery.reply_to is not None:
+            _require_address(delivery.reply_to, envelope.sender)
         return envelope
 
     def _row(self, delivery: Arrival, envelope: Envelope[Message]) -> InboxMessage:
@@ -217,3 +217,9 @@ class Intake:
             received_at=self._clock.now(),
             reply_to=delivery.reply_to,
         )
+
+
+def _require_address(reply_to: str, sender: str) -> None:
+    # What cannot be printed is no address of ours; a NUL would have PostgreSQL refuse the row, and those beside it.
+    if not reply_to.startswith(f"reply.{sender}.") or not reply_to.isprintable():
+        raise InvalidMessageError(RejectionCode.NOT_ALLOWED, "answers may go to the sender only", path="replyTo")
