@@ -24,6 +24,9 @@ _MOST_UNCONFIRMED = 8 * 1024 * 1024
 """Bytes of bodies that may wait for their confirms before publishers have to wait: aiormq encodes each at once, and
 holds it until the socket takes it."""
 
+_LAST_WORDS = 1.0
+"""Seconds after a channel's end in which aiormq may still tell how its publishes ended."""
+
 
 class StockChannel:
     """Implements `Channel` with a task per publish."""
@@ -39,6 +42,8 @@ class StockChannel:
         self._queue = ""
         self._unconfirmed = 0
         self._room: asyncio.Future[None] | None = None
+        self._waiting: set[asyncio.Future[Outcome]] = set()
+        raw.closing.add_done_callback(self._has_closed)
 
     def __repr__(self) -> str:
         return f"StockChannel({self._raw.number}, closed={self.is_closed})"
@@ -115,10 +120,23 @@ class StockChannel:
         def follow(_: asyncio.Future[Outcome]) -> None:
             task.cancel()
 
+        self._waiting.add(outcome)
+        outcome.add_done_callback(self._waiting.discard)
         overdue = self._loop.call_later(max(0.0, within), give_up)
         task.add_done_callback(conclude)
         outcome.add_done_callback(follow)
         return outcome
+
+    def _has_closed(self, closing: asyncio.Future[object]) -> None:
+        """Have nobody wait for what aiormq leaves without a word: publishes begun while their connection ended."""
+        if not closing.cancelled():
+            closing.exception()
+        self._loop.call_later(_LAST_WORDS, self._end)
+
+    def _end(self) -> None:
+        for outcome in tuple(self._waiting):
+            if not outcome.done():
+                outcome.set_result(LOST)
 
     def _confirm(self, size: int) -> None:
         self._unconfirmed -= size
